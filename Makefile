@@ -1,0 +1,108 @@
+# Everything a developer types. `make help` lists the targets; a fresh Debian or Ubuntu needs Go and Node, the rest is installed here.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GOLANGCI_VERSION := 2.15.0
+
+# The version that the binary prints: the nearest tag and commit, or `dev` outside a repository.
+VERSION := $(shell git -c safe.directory='*' describe --tags --always --dirty 2>/dev/null || echo dev)
+GOBUILD := go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)"
+
+# make run: RESET=1 wipes the data first, SEED=none leaves out the sample mail, DATA=dir keeps it elsewhere than ./.run.
+DEV_FLAGS = $(if $(filter-out 0 no false,$(RESET)),--reset) $(if $(SEED),--seed '$(SEED)') $(if $(DATA),--data '$(DATA)')
+
+# make test ONLY=go,race runs these suites alone; make fuzz FUZZTIME=1m fuzzes each target longer; make chaos ARGS='...'.
+ONLY     ?=
+FUZZTIME ?= 20s
+ARGS     ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run [RESET=1] [SEED=none] [DATA=dir]   make test [ONLY=suite,suite]   make fuzz [FUZZTIME=20s]"
+
+.PHONY: run
+run: postgres build ## set up, build and run a mail server for development in the foreground; Ctrl-C stops it
+	@exec bin/mailserver dev $(DEV_FLAGS)
+
+.PHONY: build
+build: ## build bin/mailserver
+	@mkdir -p bin
+	@$(GOBUILD) -o bin/mailserver ./server/cmd/mailserver
+
+.PHONY: test
+test: postgres clients tools .bin/suites ## set up and run every suite; ends with a table
+	@.bin/suites run -only '$(ONLY)'
+
+.PHONY: e2e
+e2e: postgres clients .bin/suites ## run the end-to-end suite with curl, swaks and mbsync
+	@.bin/suites run -only build,e2e
+
+.PHONY: chaos
+chaos: postgres build ## kill the server under load again and again and count what was lost (minutes)
+	@go run ./server/cmd/chaos $(ARGS)
+
+.PHONY: fuzz
+fuzz: .bin/suites ## fuzz every target for FUZZTIME
+	@.bin/suites fuzz -time $(FUZZTIME)
+
+.PHONY: lint
+lint: .bin/golangci-lint-$(GOLANGCI_VERSION) ## run the linters
+	@.bin/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: .bin/golangci-lint-$(GOLANGCI_VERSION) ## format the Go files and sort their imports
+	@.bin/golangci-lint fmt ./...
+
+.PHONY: gen
+gen: build ## write the generated files anew: openapi/openapi.yaml
+	@bin/mailserver openapi > openapi/openapi.yaml.new
+	@mv openapi/openapi.yaml.new openapi/openapi.yaml
+	@$(MAKE) build
+
+.PHONY: verify
+verify: tools .bin/suites ## check that the generated files are current and the contract lints with zero warnings
+	@.bin/suites run -only build,generated
+
+.PHONY: shape
+shape: ## print the sizes of functions and files per package
+	@go run ./server/cmd/shape
+
+# ---- set-up: each step is silent when there is nothing to do ----
+
+.PHONY: postgres
+postgres:
+	@.ci/install-packages.sh postgres
+
+# A missing client is not the end of the tests: the suites that need it are skipped and say so.
+.PHONY: clients
+clients:
+	@.ci/install-packages.sh clients || true
+
+.PHONY: tools
+tools: .bin/golangci-lint-$(GOLANGCI_VERSION) openapi/node_modules/.installed
+
+# The file with the version in its name is the proof that the binary beside it is of that version.
+.bin/golangci-lint-$(GOLANGCI_VERSION):
+	@mkdir -p .bin
+	@if ! .bin/golangci-lint version 2>/dev/null | grep -qF 'version $(GOLANGCI_VERSION) '; then \
+		echo '==> building golangci-lint $(GOLANGCI_VERSION) into .bin (once, about two minutes)'; \
+		GOBIN='$(CURDIR)/.bin' GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); \
+	fi
+	@touch $@
+
+openapi/node_modules/.installed: openapi/package.json openapi/package-lock.json
+	@command -v npm >/dev/null || { echo 'Node with npm is missing: install Node 20.19 or newer, then the same make command again' >&2; exit 3; }
+	@echo '==> installing the linter of the API contract (once)'
+	@cd openapi && npm ci --no-progress --loglevel=error
+	@touch $@
+
+.PHONY: .bin/suites
+.bin/suites:
+	@mkdir -p .bin
+	@go build -buildvcs=false -o $@ ./server/cmd/suites
