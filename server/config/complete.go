@@ -1,0 +1,108 @@
+package config
+
+import (
+	"net"
+	"os"
+	"reflect"
+	"strings"
+)
+
+// complete fills in what follows from other keys and checks keys against each
+// other.
+func (l *loader) complete(src Source) {
+	l.hostname(src.MachineName)
+	l.bind()
+	l.lift()
+	l.checkTLS()
+	l.checkListeners()
+	if l.cfg.DirectURL != "" && l.cfg.DatabaseURL == "" {
+		l.conflict("direct_url", "", "is set without database_url")
+	}
+	if l.cfg.Limits.API.BodyBytes > l.cfg.Limits.API.BodyBudgetBytes {
+		l.conflict("limits.api.body_bytes", l.cfg.Limits.API.BodyBytes.String(), "is more than limits.api.body_budget_bytes")
+	}
+}
+
+// hostname falls back to the machine's name, and to localhost where that is no
+// host name.
+func (l *loader) hostname(machine string) {
+	if l.cfg.Hostname == "" {
+		if machine == "" {
+			machine, _ = os.Hostname() //nolint:errcheck // an empty name falls back below
+		}
+		if checkHostname(machine) != nil {
+			machine = "localhost"
+		}
+		l.cfg.Hostname = machine
+		l.cfg.origins["hostname"] = origin{where: "machine"}
+	}
+	l.cfg.Hostname = strings.ToLower(l.cfg.Hostname)
+}
+
+// bind gives listeners without a host the bind address.
+func (l *loader) bind() {
+	for _, f := range l.cat.fields {
+		if f.tag.Get("check") != "listen" {
+			continue
+		}
+		v := l.value(f)
+		host, port, err := net.SplitHostPort(v.String())
+		if err == nil && host == "" {
+			v.SetString(net.JoinHostPort(l.cfg.BindAddress, port))
+		}
+	}
+}
+
+// lift turns off what limits.profile none turns off.
+func (l *loader) lift() {
+	if l.cfg.Limits.Profile != "none" {
+		return
+	}
+	for _, f := range l.cat.fields {
+		if f.tag.Get("lift") != "true" || l.cfg.origins[f.key].explicit {
+			continue
+		}
+		v := l.value(f)
+		v.Set(reflect.Zero(v.Type()))
+		l.cfg.origins[f.key] = origin{where: "limits.profile none"}
+	}
+}
+
+func (l *loader) checkTLS() {
+	if l.cfg.TLS.Mode != "files" {
+		return
+	}
+	if l.cfg.TLS.CertFile == "" {
+		l.conflict("tls.mode", "files", "needs tls.cert_file")
+	}
+	if l.cfg.TLS.KeyFile == "" {
+		l.conflict("tls.mode", "files", "needs tls.key_file")
+	}
+}
+
+// checkListeners refuses one address and port for two listeners.
+func (l *loader) checkListeners() {
+	taken := map[string]string{}
+	for _, f := range l.cat.fields {
+		if f.tag.Get("check") != "listen" {
+			continue
+		}
+		address := l.value(f).String()
+		if address == "" || strings.HasSuffix(address, ":0") {
+			continue
+		}
+		if other := taken[address]; other != "" {
+			l.conflict(f.key, address, "is taken by "+other+" already")
+		}
+		taken[address] = f.key
+	}
+}
+
+// conflict reports a key whose value does not fit another key.
+func (l *loader) conflict(key, value, problem string) {
+	o := l.cfg.origins[key]
+	if o.file == "" {
+		o = origin{file: "defaults", name: key}
+	}
+	l.fail(o, value, problem)
+}
