@@ -1,0 +1,156 @@
+package event
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/mailserver-dev/mailserver/server/bus"
+	"github.com/mailserver-dev/mailserver/server/clock"
+	"github.com/mailserver-dev/mailserver/server/fault"
+	"github.com/mailserver-dev/mailserver/server/mail"
+	"github.com/mailserver-dev/mailserver/server/pg"
+)
+
+// Sizes of a page, and how long a follower waits before it looks without having been woken. The first wait is short because
+// the wake-up may come before an older transaction has ended, which hides the event until then.
+const (
+	limitDefault = 50
+	limitMost    = 1000
+	pollFirst    = 50 * time.Millisecond
+	pollMost     = time.Second
+	maxXID       = math.MaxInt64
+)
+
+// Service reads the ledger and keeps its partitions.
+type Service struct {
+	pool *pg.Pool
+	clk  clock.Clock
+	bus  *bus.Bus
+	log  *slog.Logger
+}
+
+// New returns the reader of the ledger. The bus wakes followers.
+func New(pool *pg.Pool, clk clock.Clock, b *bus.Bus, log *slog.Logger) *Service {
+	return &Service{pool: pool, clk: clk, bus: b, log: log}
+}
+
+// Query says which events are wanted. Zero fields do not restrict.
+type Query struct {
+	// After is where to go on.
+	After Cursor
+	// Newest walks from the newest to the oldest; otherwise the walk follows time. The events of a Subject always follow time.
+	Newest bool
+	// Types are exact types, joined by or.
+	Types []string
+	// Subject is the object that the events are about.
+	Subject string
+	// Domain is whose events.
+	Domain mail.DomainID
+	// Limit is the size of a page: 1 to 1000, default 50.
+	Limit int
+}
+
+// Page is one step of a walk.
+type Page struct {
+	Items []Event
+	// Next is where to go on: after the last item, or where this page began when it has none.
+	Next Cursor
+	// More says that the page was full, so that there may be another at once.
+	More bool
+}
+
+// List gives one page of the events that the principal may see: a user its own, an admin or key those of its domains, the
+// owner all. It gives fault.Forbidden "scope-missing" for a key without events:read.
+func (s *Service) List(ctx context.Context, p mail.Principal, q Query) (Page, error) {
+	v, err := authorise(p)
+	if err != nil {
+		return Page{}, err
+	}
+	if q.Limit <= 0 {
+		q.Limit = limitDefault
+	}
+	q.Limit = min(q.Limit, limitMost)
+	items, err := selectEvents(ctx, s.pool, v, q)
+	if err != nil {
+		return Page{}, pg.Fault(err)
+	}
+	page := Page{Items: items, Next: q.After, More: len(items) == q.Limit}
+	if len(items) > 0 {
+		page.Next = items[len(items)-1].Cursor
+	}
+	return page, nil
+}
+
+// End is the place after all events that are visible now. A follower that begins there gets only what comes later.
+func (s *Service) End(ctx context.Context) (Cursor, error) {
+	c, err := selectEnd(ctx, s.pool)
+	return c, pg.Fault(err)
+}
+
+// Follow gives the events after q.After as they come, until the context ends or the caller stops. It yields an error once and
+// ends; the caller may follow again from the last cursor that it has. Newest and Limit of q are not looked at.
+func (s *Service) Follow(ctx context.Context, p mail.Principal, q Query) iter.Seq2[Event, error] {
+	q.Newest, q.Limit = false, limitMost
+	return func(yield func(Event, error) bool) {
+		sub := s.bus.Subscribe(bus.Events)
+		defer sub.Close()
+		poll := pollFirst
+		for {
+			page, err := s.List(ctx, p, q)
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			for _, e := range page.Items {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			q.After = page.Next
+			if page.More {
+				continue
+			}
+			if poll, err = s.wait(ctx, sub, poll); err != nil {
+				yield(Event{}, err)
+				return
+			}
+		}
+	}
+}
+
+// wait returns when the follower should look again, and how long to wait the next time if nothing comes.
+func (s *Service) wait(ctx context.Context, sub *bus.Sub, poll time.Duration) (time.Duration, error) {
+	timer := s.clk.NewTimer(poll)
+	defer timer.Stop()
+	select {
+	case <-sub.C:
+		return pollFirst, nil
+	case <-timer.C():
+		return min(2*poll, pollMost), nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// Wake makes followers look again. Whoever appended calls it after the commit.
+func (s *Service) Wake() { s.bus.Publish(bus.Events) }
+
+func authorise(p mail.Principal) (view, error) {
+	switch {
+	case !p.HasScope("events:read"):
+		if !p.IsKey() {
+			return view{}, fault.New(fault.Unauthenticated, "unauthenticated", "sign in to read events")
+		}
+		return view{}, fault.New(fault.Forbidden, "scope-missing", "this key needs the scope events:read")
+	case p.AllDomains():
+		return view{all: true}, nil
+	case p.IsKey():
+		return view{domains: p.Domains}, nil
+	case p.Role == mail.RoleAdmin:
+		return view{domains: p.Domains, account: p.User}, nil
+	}
+	return view{account: p.User}, nil
+}
