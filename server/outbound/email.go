@@ -1,0 +1,108 @@
+package outbound
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/mailserver-dev/mailserver/server/mail"
+)
+
+// Status is the state of an email or of one of its recipients. The words are those of the API.
+type Status string
+
+// The states that exist now.
+const (
+	Queued    Status = "queued"    // waits for its next attempt
+	Deferred  Status = "deferred"  // an attempt failed for a reason that passes; next_at says when it is tried again
+	Delivered Status = "delivered" // filed here, or kept by the sink
+	Bounced   Status = "bounced"   // can never be delivered; last_reply says why
+	Failed    Status = "failed"    // given up by us
+)
+
+// Final reports whether nothing more will happen.
+func (s Status) Final() bool { return s == Delivered || s == Bounced || s == Failed }
+
+// Where a recipient's mail went.
+const (
+	TransportLocal = "local" // a mailbox of this server
+	TransportSink  = "sink"  // the built-in sink of development mode
+	TransportTest  = "test"  // the test network of test keys: nothing was touched
+)
+
+// How an email came to us.
+const (
+	SourceAPI        = "api"
+	SourceSubmission = "submission"
+)
+
+// Tag is a label of an email, for filters and reports.
+type Tag struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Email is an accepted letter.
+type Email struct {
+	ID           mail.EmailID
+	Domain       mail.DomainID // the sender's domain, to which the email belongs
+	Account      mail.UserID   // the submitter, or zero for an API key
+	Actor        string        // the principal, as in the audit log
+	Source       string        // SourceAPI or SourceSubmission
+	Test         bool
+	EnvelopeFrom mail.Address
+	HeaderFrom   string
+	Subject      string
+	MessageID    string // with angle brackets
+	File         string // name in the outgoing store
+	Size         int64  // octets
+	SHA256       [32]byte
+	Status       Status
+	Tags         []Tag
+	Metadata     map[string]string
+	CreatedAt    time.Time
+	Recipients   []Recipient
+}
+
+// Recipient is one address of an email and what became of it.
+type Recipient struct {
+	ID          mail.DeliveryID
+	Position    int
+	Address     mail.Address
+	Kind        string // "to", "cc", "bcc", or "envelope" for submitted mail
+	Destination string // the recipient's domain
+	Local       bool   // hosted here
+	Status      Status
+	Attempts    int
+	NextAt      time.Time
+	Transport   string
+	LastReply   string
+	UpdatedAt   time.Time
+}
+
+// SinkMessage is one delivery that the sink kept instead of sending it.
+type SinkMessage struct {
+	ID           mail.SinkID
+	Email        mail.EmailID
+	Recipient    mail.DeliveryID
+	EnvelopeFrom string
+	EnvelopeTo   string
+	Subject      string
+	File         string
+	Size         int64
+	CreatedAt    time.Time
+}
+
+// summarise derives an email's state from its recipients: it is what the least finished one is, and among finished ones
+// the worst.
+func summarise(recipients []Recipient) Status {
+	rank := map[Status]int{Delivered: 0, Failed: 1, Bounced: 2, Deferred: 3, Queued: 4}
+	worst := Delivered
+	for _, r := range recipients {
+		if rank[r.Status] > rank[worst] {
+			worst = r.Status
+		}
+	}
+	return worst
+}
+
+func encodeJSON(v any) ([]byte, error) { return json.Marshal(v) }
