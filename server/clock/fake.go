@@ -7,7 +7,7 @@ import (
 )
 
 // Fake is a clock that stands still until a test moves it. Timers, tickers and
-// sleepers fire in the order of their moments while Advance runs.
+// sleepers whose moment has come fire while Advance runs, each with its own moment.
 type Fake struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -36,8 +36,8 @@ func (f *Fake) Now() time.Time {
 	return f.now
 }
 
-// Advance moves the clock forward by d and fires everything that falls due on
-// the way, each with its own moment. A negative d is taken as zero.
+// Advance moves the clock forward by d and fires everything that falls due. A
+// negative d is taken as zero.
 func (f *Fake) Advance(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -115,37 +115,24 @@ func (f *Fake) start(w *waiter, d time.Duration) {
 	f.changed = make(chan struct{})
 }
 
-// moveTo fires what is due up to t in the order of time. f.mu is held.
+// moveTo fires what is due up to t. f.mu is held, so nobody sees a moment on
+// the way.
 func (f *Fake) moveTo(t time.Time) {
-	for {
-		w := f.earliest()
-		if w == nil || w.at.After(t) {
-			break
-		}
-		f.now = w.at
-		w.fire()
-		if w.every == 0 {
-			f.remove(w)
+	f.now = t
+	var pending []*waiter
+	for _, w := range f.waiters {
+		if w.at.After(t) {
+			pending = append(pending, w)
 			continue
 		}
-		w.at = w.at.Add(w.every)
-		// One tick is kept for a slow receiver, so the ticks between the
-		// second and the last before t would be lost anyway.
-		if behind := t.Sub(w.at); behind > w.every {
-			w.at = w.at.Add(behind.Truncate(w.every))
+		w.fire()
+		if w.every > 0 {
+			// Only the first of the ticks up to t is kept for the receiver.
+			w.at = w.at.Add(t.Sub(w.at).Truncate(w.every) + w.every)
+			pending = append(pending, w)
 		}
 	}
-	f.now = t
-}
-
-func (f *Fake) earliest() *waiter {
-	var first *waiter
-	for _, w := range f.waiters {
-		if first == nil || w.at.Before(first.at) {
-			first = w
-		}
-	}
-	return first
+	f.waiters = pending
 }
 
 func (f *Fake) remove(w *waiter) bool {

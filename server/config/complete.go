@@ -28,7 +28,7 @@ func (l *loader) complete(src Source) {
 func (l *loader) hostname(machine string) {
 	if l.cfg.Hostname == "" {
 		if machine == "" {
-			machine, _ = os.Hostname() //nolint:errcheck // an empty name falls back below
+			machine, _ = os.Hostname()
 		}
 		if checkHostname(machine) != nil {
 			machine = "localhost"

@@ -187,9 +187,14 @@ func TestAFileIsReadWithItsShapes(t *testing.T) {
 		cfg.Auth.Argon2, cfg.Listen.IMAP, cfg.HasRole("smtp"), cfg.HasRole("api"),
 	}
 	want := []any{
-		"mail.example.org", map[string]string{"work_mem": "8MB", "shared_buffers": "64MB"}, false,
-		[]string{"192.0.2.1:53", "[2001:db8::1]:53"}, netip.MustParsePrefix("10.0.0.0/8"),
-		config.Size(50e6), 45 * time.Minute, config.Argon2{Time: 1, MemoryKiB: 65536, Threads: 4}, "", true, false,
+		"mail.example.org",
+		map[string]string{"work_mem": "8MB", "shared_buffers": "64MB"},
+		false,
+		[]string{"192.0.2.1:53", "[2001:db8::1]:53"},
+		netip.MustParsePrefix("10.0.0.0/8"),
+		config.Size(50e6), 45 * time.Minute,
+		config.Argon2{Time: 1, MemoryKiB: 65536, Threads: 4},
+		"", true, false,
 	}
 	for i := range want {
 		if !reflect.DeepEqual(got[i], want[i]) {
@@ -228,10 +233,10 @@ func TestEmptyAndZeroMeanTheDefaultOrOffAsDocumented(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, config.Source{
 		File: write(t, "log: {level: warn}\nlimits: {message_bytes: 0, quota_bytes: 0, smtp: {connections: 0, command_timeout: 0}}\n"+
-			"data_dir: ~\ntls:\nauth: {password_min_length: null}\nroles: []\n"),
-		Environ: []string{"MAILSERVER_LOG_LEVEL=", "MAILSERVER_DNS_SERVERS="},
+			"data_dir: ~\ndatabase: {embedded: {user: x}}\ntls:\nauth: {password_min_length: null}\nroles: []\n"),
+		Environ: []string{"MAILSERVER_LOG_LEVEL=", "MAILSERVER_DNS_SERVERS=", "MAILSERVER_DATABASE_EMBEDDED_USER="},
 	})
-	if cfg.Log.Level != "info" || cfg.Limits.MessageBytes != 35<<20 || cfg.Limits.SMTP.CommandTimeout != 5*time.Minute ||
+	if cfg.Database.Embedded.User != "" || cfg.Log.Level != "info" || cfg.Limits.MessageBytes != 35<<20 || cfg.Limits.SMTP.CommandTimeout != 5*time.Minute ||
 		cfg.DataDir != "/var/lib/mailserver" || cfg.Auth.PasswordMinLength != 12 {
 		t.Errorf("an empty value is not the default: %+v", cfg)
 	}

@@ -204,7 +204,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer file.Close() //nolint:errcheck // nothing was written
+	defer file.Close()
 	content, err := io.ReadAll(io.LimitReader(file, limit+1))
 	switch {
 	case err != nil:

@@ -41,10 +41,6 @@ func (r raw) String() string {
 	return r.text
 }
 
-// empty reports whether nothing was written, which stands for the default of a
-// scalar and for an empty list.
-func (r raw) empty() bool { return r.text == "" && len(r.list) == 0 && len(r.pairs) == 0 }
-
 // fieldKind says how a value is read.
 type fieldKind int
 
@@ -68,7 +64,7 @@ func (f *field) kind() fieldKind {
 	case reflect.TypeFor[[]netip.Prefix]():
 		return kindPrefixes
 	}
-	switch f.typ.Kind() { //nolint:exhaustive // Config has no other kinds; a test walks all of it
+	switch f.typ.Kind() {
 	case reflect.Bool:
 		return kindBool
 	case reflect.Int:

@@ -13,7 +13,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-//nolint:gochecknoglobals // an immutable regular expression
 var yamlFault = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // file reads the YAML file, if one is named.
@@ -46,7 +45,7 @@ func (l *loader) yaml(path string, content []byte) {
 	var more yaml.Node
 	switch err := dec.Decode(&more); {
 	case err == nil:
-		y.fail(&more, "", "", "a second document is not supported")
+		y.fail(&more, "", "a second document is not supported")
 	case !errors.Is(err, io.EOF):
 		y.syntax(err)
 	}
@@ -60,15 +59,15 @@ type yamlReader struct {
 func (y *yamlReader) syntax(err error) {
 	e := &Error{File: y.path, Problem: err.Error()}
 	if m := yamlFault.FindStringSubmatch(err.Error()); m != nil {
-		e.Line, _ = strconv.Atoi(m[1]) //nolint:errcheck // no line in the text leaves it 0
+		e.Line, _ = strconv.Atoi(m[1])
 		e.Problem = m[2]
 	}
 	e.Problem = "is not valid YAML: " + printable(e.Problem)
 	y.errs = append(y.errs, e)
 }
 
-func (y *yamlReader) fail(n *yaml.Node, key, value, problem string) {
-	y.loader.fail(y.origin(n, key), value, problem)
+func (y *yamlReader) fail(n *yaml.Node, key, problem string) {
+	y.loader.fail(y.origin(n, key), "", problem)
 }
 
 func (y *yamlReader) origin(n *yaml.Node, key string) origin {
@@ -81,19 +80,19 @@ func (y *yamlReader) section(n *yaml.Node, path string) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		y.fail(n, path, "", "is not a mapping of keys to values")
+		y.fail(n, path, "is not a mapping of keys to values")
 		return
 	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
 		if name.Kind != yaml.ScalarNode {
-			y.fail(name, path, "", "has a key that is not plain text")
+			y.fail(name, path, "has a key that is not plain text")
 			continue
 		}
 		key := join(path, name.Value)
 		if first := seen[name.Value]; first > 0 {
-			y.fail(name, key, "", fmt.Sprintf("is given twice, first in line %d", first))
+			y.fail(name, key, fmt.Sprintf("is given twice, first in line %d", first))
 			continue
 		}
 		seen[name.Value] = name.Line
@@ -117,7 +116,7 @@ func (y *yamlReader) key(name, value *yaml.Node, key string) {
 	}
 	r, err := toRaw(value)
 	if err != nil {
-		y.fail(value, key, "", err.Error())
+		y.fail(value, key, err.Error())
 		return
 	}
 	y.assign(f, r, fromFile, y.origin(name, key))

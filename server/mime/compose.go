@@ -191,7 +191,7 @@ func (d *Draft) header() (string, error) {
 		h.field("To", []string{"undisclosed-recipients:;"})
 	}
 	if subject := strings.TrimSpace(d.Subject); subject != "" {
-		h.field("Subject", textAtoms(subject, strings.Contains(subject, "=?")))
+		h.field("Subject", textAtoms(subject, strings.Contains(subject, "=?"), len("Subject:")))
 	}
 	h.field("Date", []string{d.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700")})
 	if err := h.ids("Message-ID", "message_id", d.MessageID); err != nil {

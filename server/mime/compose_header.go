@@ -46,7 +46,11 @@ func (h *headerWriter) addresses(list addressField) error {
 			return &DraftError{fmt.Sprintf("%s[%d].email", list.field, i), reason}
 		}
 		if name := strings.TrimSpace(a.Name); name != "" {
-			atoms = append(atoms, phraseAtoms(name)...)
+			used := 0
+			if i == 0 {
+				used = len(list.name) + 1
+			}
+			atoms = append(atoms, phraseAtoms(name, used)...)
 			email = "<" + email + ">"
 		}
 		if i < len(list.addresses)-1 {
@@ -60,7 +64,8 @@ func (h *headerWriter) addresses(list addressField) error {
 	return nil
 }
 
-// checkEmail gives the addr-spec to write, its local part quoted if needed, or why it cannot be written.
+// checkEmail gives the addr-spec to write, or why it cannot be written. Nothing is quoted here: text with a comma or a second @
+// could be meant as two addresses.
 func checkEmail(s string) (email, reason string) {
 	at := strings.LastIndexByte(s, '@')
 	switch {
@@ -75,21 +80,21 @@ func checkEmail(s string) (email, reason string) {
 	if !isDotAtom(domain) && !isLiteral(domain) {
 		return "", "not a domain after the @"
 	}
-	if strings.HasPrefix(local, `"`) && len(local) > 1 && quotedEnd(local) == len(local) {
-		return s, ""
+	if !isDotAtom(local) && (local[0] != '"' || quotedEnd(local) != len(local)) {
+		return "", "not a local part before the @; odd ones must be quoted"
 	}
-	return quoteLocal(local) + "@" + domain, ""
+	return s, ""
 }
 
 func isLiteral(s string) bool {
 	return len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' && !strings.ContainsAny(s[1:len(s)-1], `[]\ `)
 }
 
-// phraseAtoms writes a display name: atoms, a quoted string, or encoded words (RFC 2047 §5 (3)).
-func phraseAtoms(name string) []string {
+// phraseAtoms writes a display name: atoms, a quoted string, or encoded words (RFC 2047 §5 (3)). used is as in encodedWords.
+func phraseAtoms(name string, used int) []string {
 	const longest = 60
 	if !isASCII(name) || strings.Contains(name, "=?") || len(name) > longest {
-		return encodedWords(name)
+		return encodedWords(name, used)
 	}
 	for part := range strings.SplitSeq(name, " ") {
 		if part == "" || strings.Contains(part, ".") || !isDotAtom(part) {
@@ -99,10 +104,11 @@ func phraseAtoms(name string) []string {
 	return strings.Split(name, " ")
 }
 
-// textAtoms writes unstructured text: as it is, or as encoded words when it is not ASCII or when encode says so.
-func textAtoms(text string, encode bool) []string {
+// textAtoms writes unstructured text: as it is, or as encoded words when it is not ASCII or when encode says so. used is as in
+// encodedWords.
+func textAtoms(text string, encode bool, used int) []string {
 	if encode || !isASCII(text) {
-		return encodedWords(text)
+		return encodedWords(text, used)
 	}
 	var atoms []string
 	start := 0
@@ -112,7 +118,7 @@ func textAtoms(text string, encode bool) []string {
 			continue
 		}
 		if i-start > maxAtom {
-			return encodedWords(text)
+			return encodedWords(text, used)
 		}
 		atoms = append(atoms, text[start:i])
 		start = i + 1
@@ -121,9 +127,14 @@ func textAtoms(text string, encode bool) []string {
 }
 
 // encodedWords writes text as encoded words of at most 75 octets in UTF-8, cut between characters. It takes the shorter of the
-// two encodings.
-func encodedWords(text string) []string {
-	const room = 75 - len("=?utf-8?q?") - len("?=")
+// two encodings. The first word is made to fit on a line with used octets on it, unless that leaves too little.
+func encodedWords(text string, used int) []string {
+	const overhead = len("=?utf-8?q?") + len("?=")
+	const least = 24
+	room := softLine - 1 - overhead - used
+	if room < least {
+		room = softLine - 1 - overhead
+	}
 	plain := 0
 	for i := range len(text) {
 		if isPlainQ(text[i]) {
@@ -150,7 +161,7 @@ func encodedWords(text string) []string {
 		} else {
 			words = append(words, "=?utf-8?b?"+base64.StdEncoding.EncodeToString([]byte(text[:n]))+"?=")
 		}
-		text = text[n:]
+		text, room = text[n:], softLine-1-overhead
 	}
 	return words
 }
@@ -234,7 +245,7 @@ func (h *headerWriter) extra(field string, f HeaderField) error {
 	if structured && !isASCII(value) {
 		return &DraftError{field + ".value", "not ASCII"}
 	}
-	atoms := textAtoms(value, !structured && hasWord(value))
+	atoms := textAtoms(value, !structured && hasWord(value), len(f.Name)+1)
 	if structured && strings.HasPrefix(atoms[0], "=?") {
 		return &DraftError{field + ".value", "a piece without spaces is longer than a line may be"}
 	}

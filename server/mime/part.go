@@ -87,7 +87,7 @@ func (p *Part) IsAttachment() bool {
 		return true
 	case p.ID != "" && p.Type == "image":
 		return false
-	case p.Type == "text":
+	case p.Type == "text", p.Type == "message" && !p.IsMessage():
 		return p.FileName() != ""
 	case p.Type == "application" && strings.HasSuffix(p.Subtype, "-signature"):
 		return false

@@ -256,7 +256,7 @@ func (s *scanner) finish() {
 		m.Faults |= FaultNoMessageID
 	}
 	m.Root.Walk(func(p *Part) bool {
-		if p.IsAttachment() && len(m.Attachments) < maxAttachments && (p != m.Root || p.Type != "message") {
+		if len(m.Attachments) < maxAttachments && m.isAttachment(p) {
 			m.Attachments = append(m.Attachments, p.attachmentName())
 		}
 		return true

@@ -108,7 +108,8 @@ func DecodePart(r io.ReaderAt, m *Message, p *Part) io.Reader {
 // sniff guesses the charset of a text part that names none, or none that is known.
 func sniff(p *Part, sample []byte) encoding.Encoding {
 	if p.Subtype == "html" {
-		if enc, name, certain := charset.DetermineEncoding(sample[:min(len(sample), 1024)], "text/html"); certain && name != "utf-8" {
+		// For these two the octets say more than the meta element, or the lack of one.
+		if enc, name, _ := charset.DetermineEncoding(sample[:min(len(sample), 1024)], ""); name != "utf-8" && name != "windows-1252" {
 			return enc
 		}
 	}
@@ -136,12 +137,20 @@ func (m *Message) HTMLPart() *Part { return m.bodyPart("html") }
 func (m *Message) bodyPart(subtype string) *Part {
 	var found *Part
 	m.Root.Walk(func(p *Part) bool {
-		if p.Type == "text" && p.Subtype == subtype && !p.IsAttachment() {
+		if p.Type == "text" && p.Subtype == subtype && !m.isAttachment(p) {
 			found = p
 		}
 		return found == nil
 	})
 	return found
+}
+
+// isAttachment is Part.IsAttachment, but the text of the message itself is none just because it has a name.
+func (m *Message) isAttachment(p *Part) bool {
+	if p == m.Root && (p.Type == "text" || p.Type == "message") {
+		return p.Disposition == "attachment"
+	}
+	return p.IsAttachment()
 }
 
 // preview fills Message.Preview from the plain text, or from the HTML if there is none.

@@ -55,9 +55,9 @@ func base64Value(c byte) (byte, bool) {
 		return c - 'a' + 26, true
 	case c >= '0' && c <= '9':
 		return c - '0' + 52, true
-	case c == '+' || c == '-': // '-' and '_' are the URL alphabet, which some senders use
+	case c == '+':
 		return 62, true
-	case c == '/' || c == '_':
+	case c == '/':
 		return 63, true
 	}
 	return 0, false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -23,26 +24,17 @@ func redact(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.LevelKey || a.Value.Kind() == slog.KindTime {
 		return a
 	}
-	if secretKey(a.Key) || anySecret(groups) {
+	if secretKey(a.Key) || slices.ContainsFunc(groups, secretKey) {
 		return slog.String(a.Key, Redacted)
 	}
-	switch a.Value.Kind() { //nolint:exhaustive // numbers, durations and truth values hide nothing
+	switch a.Value.Kind() {
 	case slog.KindString:
 		a.Value = slog.StringValue(clean(a.Value.String()))
 	case slog.KindAny:
 		a.Value = cleanAny(a.Value.Any())
-	default:
+	default: // numbers, durations and truth values hide nothing
 	}
 	return a
-}
-
-func anySecret(groups []string) bool {
-	for _, group := range groups {
-		if secretKey(group) {
-			return true
-		}
-	}
-	return false
 }
 
 // secretKey reports whether a key names something secret. A trailing word that
