@@ -94,7 +94,7 @@ func TestProfileNoneLiftsCountsAndKeepsSizesAndTimeouts(t *testing.T) {
 	t.Parallel()
 	cfg := load(t, config.Source{Defaults: config.Dev, Environ: []string{"MAILSERVER_LIMITS_SMTP_ERRORS_HARD=7"}})
 	l := cfg.Limits
-	if l.SMTP.Connections != 0 || l.IMAP.ConnectionsPerUser != 0 || l.Auth.FailuresPerIPMinute != 0 || l.SMTP.DataMinRate != 0 {
+	if l.SMTP.Connections != 0 || l.IMAP.ConnectionsPerUser != 0 || l.SMTP.DataMinRate != 0 {
 		t.Errorf("counts are not lifted: %+v", l)
 	}
 	if l.MessageBytes != 35<<20 || l.RecipientsInbound != 100 || l.SMTP.CommandTimeout != 5*time.Minute || l.QuotaBytes != 5<<30 {

@@ -46,7 +46,7 @@ func TestFaultsOfAFileNameLineKeyValueAndTheNearestKey(t *testing.T) {
 		"too high":         {"limits: {message_bytes: 2GiB}", `F:1: limits.message_bytes: "2GiB" is more than the highest allowed value 1GiB`},
 		"size":             {"limits: {message_bytes: big}", `F:1: limits.message_bytes: "big" is not a size like 35MiB`},
 		"huge size":        {"limits: {quota_bytes: 99999999TiB}", `F:1: limits.quota_bytes: "99999999TiB" is too large for a size`},
-		"duration":         {"limits: {dns_timeout: 5}", `F:1: limits.dns_timeout: "5" is not a duration like 90s, 5m or 2h`},
+		"duration":         {"limits: {stop_timeout: 5}", `F:1: limits.stop_timeout: "5" is not a duration like 90s, 5m or 2h`},
 		"old yes":          {"database: {auto_migrate: yes}", `F:1: database.auto_migrate: "yes" is not true or false`},
 		"word":             {"log: {level: loud}", `F:1: log.level: "loud" is not one of debug, info, warn, error`},
 		"host name":        {"hostname: -x-", `F:1: hostname: "-x-" is not a host name like mail.example.org`},

@@ -27,38 +27,20 @@ type Limits struct {
 
 	// TLSHandshakeTimeout bounds a handshake on any listener (L-43).
 	TLSHandshakeTimeout time.Duration `key:"tls_handshake_timeout" default:"10s" min:"1s" max:"5m"`
-	// DNSTimeout bounds one lookup (L-44).
-	DNSTimeout time.Duration `key:"dns_timeout" default:"5s" min:"100ms" max:"1m"`
 	// StopTimeout bounds a graceful stop (L-46).
 	StopTimeout time.Duration `key:"stop_timeout" default:"30s" dev:"8s" min:"1s" max:"10m"`
 
-	MIME       MIMELimits       `key:"mime"`
-	Mailbox    MailboxLimits    `key:"mailbox"`
-	SMTP       SMTPLimits       `key:"smtp"`
-	Submission SubmissionLimits `key:"submission"`
-	IMAP       IMAPLimits       `key:"imap"`
-	HTTP       HTTPLimits       `key:"http"`
-	API        APILimits        `key:"api"`
-	Auth       AuthLimits       `key:"auth"`
-	Database   DatabaseLimits   `key:"database"`
-}
-
-// MIMELimits bound what a parser looks at (L-20 to L-23). Mail beyond them is
-// kept and stays readable raw.
-type MIMELimits struct {
-	Depth            int  `key:"depth" default:"50" min:"1" max:"1000"`
-	Parts            int  `key:"parts" default:"1000" min:"1" max:"100000"`
-	HeaderBytes      Size `key:"header_bytes" default:"256KiB" min:"4KiB" max:"16MiB"`
-	HeaderFieldBytes Size `key:"header_field_bytes" default:"64KiB" min:"1KiB" max:"16MiB"`
-	HeaderFields     int  `key:"header_fields" default:"1000" min:"10" max:"100000"`
+	Mailbox  MailboxLimits  `key:"mailbox"`
+	SMTP     SMTPLimits     `key:"smtp"`
+	IMAP     IMAPLimits     `key:"imap"`
+	HTTP     HTTPLimits     `key:"http"`
+	API      APILimits      `key:"api"`
+	Database DatabaseLimits `key:"database"`
 }
 
 // MailboxLimits bound one user's mailboxes (L-11).
 type MailboxLimits struct {
-	Messages  int `key:"messages" default:"1000000" min:"1"`
-	Count     int `key:"count" default:"1000" min:"10" max:"100000"`
-	Depth     int `key:"depth" default:"20" min:"1" max:"100"`
-	NameBytes int `key:"name_bytes" default:"255" min:"16" max:"1024"`
+	Count int `key:"count" default:"1000" min:"10" max:"100000"`
 }
 
 // SMTPLimits bound sessions on the SMTP and submission listeners.
@@ -67,9 +49,6 @@ type SMTPLimits struct {
 	Connections           int `key:"connections" default:"1000" lift:"true"`
 	ConnectionsPerIP      int `key:"connections_per_ip" default:"20" lift:"true"`
 	ConnectionsPerNetwork int `key:"connections_per_network" default:"60" lift:"true"`
-	// Mail accepted from one address in a minute (L-33).
-	MessagesPerMinute int  `key:"messages_per_minute" default:"500" lift:"true"`
-	BytesPerMinute    Size `key:"bytes_per_minute" default:"1000MB" lift:"true"`
 	// Errors after which a session is slowed, then closed; junk commands (L-34).
 	ErrorsSoft   int `key:"errors_soft" default:"10" lift:"true"`
 	ErrorsHard   int `key:"errors_hard" default:"20" lift:"true"`
@@ -85,13 +64,6 @@ type SMTPLimits struct {
 	DataMinRate    int           `key:"data_min_rate" default:"500" lift:"true"`
 	// StressTimeout replaces CommandTimeout above 80 % of Connections (L-41).
 	StressTimeout time.Duration `key:"stress_timeout" default:"10s" min:"1s" max:"5m"`
-}
-
-// SubmissionLimits bound one user's sending (L-37).
-type SubmissionLimits struct {
-	MessagesPerMinute   int `key:"messages_per_minute" default:"60" lift:"true"`
-	MessagesPerDay      int `key:"messages_per_day" default:"1000" lift:"true"`
-	NewRecipientsPerDay int `key:"new_recipients_per_day" default:"200" lift:"true"`
 }
 
 // IMAPLimits bound IMAP sessions.
@@ -130,16 +102,6 @@ type APILimits struct {
 	// BodyBytes of one JSON request, and of all that are being read.
 	BodyBytes       Size `key:"body_bytes" default:"10MiB" min:"64KiB" max:"1GiB"`
 	BodyBudgetBytes Size `key:"body_budget_bytes" default:"128MiB" min:"1MiB" max:"64GiB"`
-}
-
-// AuthLimits slow down guessing (S-16).
-type AuthLimits struct {
-	// Failures of one address in a minute and in a day.
-	FailuresPerIPMinute int `key:"failures_per_ip_minute" default:"10" lift:"true"`
-	FailuresPerIPDay    int `key:"failures_per_ip_day" default:"50" lift:"true"`
-	// Failures of one account within AccountWindow, after which answers wait.
-	FailuresPerAccount int           `key:"failures_per_account" default:"12" lift:"true"`
-	AccountWindow      time.Duration `key:"account_window" default:"120s" min:"1s" max:"24h"`
 }
 
 // DatabaseLimits bound statements in a protocol's path (L-45).
