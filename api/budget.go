@@ -1,0 +1,92 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// Bounds of all bodies when the configuration names none.
+const (
+	mostBody   = 10 << 20
+	mostBodies = 128 << 20
+)
+
+// errBusy ends the reading of a body for which there is no room now.
+var errBusy = errors.New("too many large requests at once")
+
+// budget bounds the bytes of all request bodies that are being held at once.
+type budget struct {
+	mu   sync.Mutex
+	left int64
+}
+
+func newBudget(size int64) *budget {
+	if size <= 0 {
+		size = mostBodies
+	}
+	return &budget{left: size}
+}
+
+func (b *budget) take(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.left {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left += n
+}
+
+// budgetReader counts what is read against the budget. So a body takes no room before it has arrived, nor before its sender was
+// recognised, for only then is it read.
+type budgetReader struct {
+	io.ReadCloser
+	budget *budget
+	held   int64
+}
+
+// Read implements io.Reader.
+func (r *budgetReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	if n > 0 && !r.budget.take(int64(n)) {
+		return 0, errBusy
+	}
+	r.held += int64(n)
+	return n, err
+}
+
+// bounded refuses bodies above the largest size, before reading them when they say how large they are, and counts all against
+// the budget while they are held.
+func (a *API) bounded(next http.Handler) http.Handler {
+	most := a.maxBody()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > most {
+			writeProblem(w, r, tooLarge())
+			return
+		}
+		body := &budgetReader{ReadCloser: http.MaxBytesReader(w, r.Body, most), budget: a.budget}
+		defer func() { a.budget.give(body.held) }()
+		r.Body = body
+		next.ServeHTTP(w, r)
+	})
+}
+
+// maxBody is the largest body of any operation.
+func (a *API) maxBody() int64 {
+	if n := int64(a.Limits.API.BodyBytes); n > 0 {
+		return n
+	}
+	return mostBody
+}
+
+func tooLarge() *Problem {
+	return newProblem(http.StatusRequestEntityTooLarge, "body-too-large", "the body is larger than this operation takes")
+}

@@ -1,0 +1,210 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mailserver-dev/mailserver/server/fault"
+	"github.com/mailserver-dev/mailserver/server/idem"
+)
+
+func idempotencyParameter() *huma.Param {
+	return &huma.Param{
+		Name: "Idempotency-Key", In: "header",
+		Description: "Names the request for 24 hours: the same request with the same key has one effect and gets the first answer again, with " +
+			"Idempotency-Replayed: true. 1 to 256 printable characters, quoted or bare.",
+		Schema: &huma.Schema{Type: huma.TypeString}, Example: "order-42-receipt",
+	}
+}
+
+// effect is what a request made, as its first answer showed it.
+type effect struct {
+	status         int
+	location, etag string
+	body           any
+}
+
+// render answers a repeated request whose effect exists but whose answer was lost with a killed process.
+type render func(ctx context.Context, ref string) (effect, error)
+
+// idempotent gives a POST with a key exactly one effect.
+func (a *API) idempotent(ctx huma.Context, next func(huma.Context)) {
+	key := ctx.Header("Idempotency-Key")
+	op := ctx.Operation()
+	if op.Method != http.MethodPost || key == "" || isOpen(op) {
+		next(ctx)
+		return
+	}
+	body, err := readWhole(ctx)
+	if err != nil {
+		a.refuse(ctx, err)
+		return
+	}
+	attempt, err := a.Idem.Begin(ctx.Context(), idem.Request{
+		Credential: principalOf(ctx.Context()).Actor(), Method: op.Method, Route: ctx.URL().Path, Key: key,
+		Fingerprint: fingerprint(ctx, key, body),
+	})
+	if err != nil {
+		a.refuse(ctx, err)
+		return
+	}
+	switch {
+	case attempt.Replay != nil:
+		replay(ctx, attempt.Replay.Status, attempt.Replay.Header, attempt.Replay.Body)
+	case attempt.Effect != "":
+		a.renderEffect(ctx, attempt)
+	default:
+		a.run(ctx, attempt, body, next)
+	}
+}
+
+// readWhole reads a body for the fingerprint, within the operation's bounds.
+func readWhole(ctx huma.Context) ([]byte, error) {
+	op := ctx.Operation()
+	if op.BodyReadTimeout > 0 {
+		//nolint:forbidigo // a deadline of the connection, which knows only the machine's clock
+		if err := ctx.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return nil, err
+		}
+	}
+	body, err := io.ReadAll(io.LimitReader(ctx.BodyReader(), op.MaxBodyBytes))
+	if err != nil {
+		if p := readProblem(err); p != nil {
+			return nil, p
+		}
+		return nil, fault.Wrap(err, fault.Malformed, "bad-request", "the body could not be read")
+	}
+	if int64(len(body)) == op.MaxBodyBytes {
+		return nil, tooLarge()
+	}
+	return body, nil
+}
+
+// fingerprint covers path, query and body. It is keyed with the Idempotency-Key, which is not stored, so that nobody can guess a
+// password in a body from the database.
+func fingerprint(ctx huma.Context, key string, body []byte) [sha256.Size]byte {
+	u := ctx.URL()
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write([]byte(u.Path + "?" + u.RawQuery + "\x00"))
+	mac.Write(body)
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
+// run carries the request out and keeps its answer. Answers that say "not now" or "not like this" are not kept: the same key may
+// be tried again. Nor is one that holds a secret: the effect alone is remembered.
+func (a *API) run(ctx huma.Context, attempt *idem.Attempt, body []byte, next func(huma.Context)) {
+	rec := &recorder{humaContext: huma.WithContext(ctx, attempt.Context(ctx.Context())), body: bytes.NewReader(body), header: http.Header{}}
+	done := false
+	defer func() {
+		if !done { // the handler panicked; the key is free again unless the effect exists
+			_ = attempt.Abandon(detached(ctx.Context())) // the lock ends by itself when this fails too
+		}
+	}()
+	next(rec)
+	done = true
+	var err error
+	if rec.status < http.StatusBadRequest && ctx.Operation().Metadata[metaSecret] == nil {
+		err = attempt.Finish(detached(ctx.Context()), rec.status, rec.kept(), rec.out.Bytes())
+	} else {
+		err = attempt.Abandon(detached(ctx.Context()))
+	}
+	a.notKept(ctx.Context(), err)
+	replayInto(ctx, rec.status, rec.header, rec.out.Bytes())
+}
+
+func (a *API) notKept(ctx context.Context, err error) {
+	if err != nil {
+		a.Log.LogAttrs(ctx, slog.LevelWarn, "the answer of an idempotent request was not kept", slog.Any("err", err))
+	}
+}
+
+// renderEffect answers from the object.
+func (a *API) renderEffect(ctx huma.Context, attempt *idem.Attempt) {
+	prefix, _, _ := strings.Cut(attempt.Effect, "_")
+	show, ok := a.effects[prefix]
+	if !ok {
+		a.refuse(ctx, fault.New(fault.Internal, "", "no renderer for %s", prefix))
+		return
+	}
+	e, err := show(ctx.Context(), attempt.Effect)
+	var out bytes.Buffer
+	if err == nil {
+		err = a.huma.Marshal(&out, "application/json", e.body)
+	}
+	if err != nil {
+		a.refuse(ctx, err)
+		return
+	}
+	header := http.Header{"Content-Type": {"application/json"}, "Location": {e.location}}
+	if e.etag != "" {
+		header.Set("Etag", e.etag)
+	}
+	a.notKept(ctx.Context(), attempt.Finish(detached(ctx.Context()), e.status, header, out.Bytes()))
+	replay(ctx, e.status, header, out.Bytes())
+}
+
+func replay(ctx huma.Context, status int, header http.Header, body []byte) {
+	ctx.SetHeader("Idempotency-Replayed", "true")
+	replayInto(ctx, status, header, body)
+}
+
+func replayInto(ctx huma.Context, status int, header http.Header, body []byte) {
+	for name, values := range header {
+		for _, v := range values {
+			ctx.AppendHeader(name, v)
+		}
+	}
+	ctx.SetStatus(status)
+	_, _ = ctx.BodyWriter().Write(body) // the client may have gone; the answer is kept for its next try
+}
+
+// humaContext lets recorder embed the interface and still have its method Context.
+type humaContext huma.Context
+
+// recorder holds an answer back until it has been stored.
+type recorder struct {
+	humaContext
+	body   *bytes.Reader
+	status int
+	header http.Header
+	out    bytes.Buffer
+}
+
+// BodyReader gives the body that was read for the fingerprint.
+func (r *recorder) BodyReader() io.Reader { return r.body }
+
+// SetStatus implements huma.Context.
+func (r *recorder) SetStatus(code int) { r.status = code }
+
+// Status implements huma.Context.
+func (r *recorder) Status() int { return r.status }
+
+// SetHeader implements huma.Context.
+func (r *recorder) SetHeader(name, value string) { r.header.Set(name, value) }
+
+// AppendHeader implements huma.Context.
+func (r *recorder) AppendHeader(name, value string) { r.header.Add(name, value) }
+
+// BodyWriter implements huma.Context.
+func (r *recorder) BodyWriter() io.Writer { return &r.out }
+
+// kept are the headers that belong to the answer itself.
+func (r *recorder) kept() http.Header {
+	out := http.Header{}
+	for _, name := range []string{"Content-Type", "Location", "Etag"} {
+		if v := r.header.Values(name); len(v) > 0 {
+			out[name] = v
+		}
+	}
+	return out
+}
