@@ -138,6 +138,8 @@ install_postgres() {
 missing_clients() {
 	command -v curl >/dev/null && [ -z "${SIMULATE:-}" ] || echo curl ca-certificates
 	command -v swaks >/dev/null && [ -z "${SIMULATE:-}" ] || echo swaks
+	# swaks speaks TLS only with this module, which its package merely recommends.
+	perl -MNet::SSLeay -e 1 2>/dev/null && [ -z "${SIMULATE:-}" ] || echo libnet-ssleay-perl
 	command -v mbsync >/dev/null && [ -z "${SIMULATE:-}" ] || echo isync
 	command -v gcc >/dev/null && [ -z "${SIMULATE:-}" ] || echo gcc libc6-dev
 }

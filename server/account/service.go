@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"runtime"
 	"time"
 
@@ -120,9 +121,7 @@ type change struct {
 func (s *Service) note(ctx context.Context, q pg.Querier, p mail.Principal, u User, c change) error {
 	now := s.clk.Now()
 	data := map[string]any{"email": u.Email}
-	for k, v := range c.data {
-		data[k] = v
-	}
+	maps.Copy(data, c.data)
 	entry := audit.Entry{Action: c.action, Target: u.ID.String(), Domain: u.DomainID, Data: data}
 	if err := audit.Record(ctx, q, now, p, entry); err != nil {
 		return err

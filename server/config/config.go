@@ -84,7 +84,7 @@ type TLS struct {
 type DNS struct {
 	// Servers are recursive resolvers as ip:port. Empty means those of the
 	// machine (/etc/resolv.conf).
-	Servers []string `key:"servers" check:"ipport"`
+	Servers []string `key:"servers" check:"ipport" note:"no check asks yet"`
 }
 
 // Outbound says what happens to mail for other servers.
@@ -97,7 +97,7 @@ type Outbound struct {
 type Inbound struct {
 	// TrustedNetworks are exempt from the checks on strangers. Loopback is not
 	// trusted unless it is named.
-	TrustedNetworks []netip.Prefix `key:"trusted_networks"`
+	TrustedNetworks []netip.Prefix `key:"trusted_networks" note:"no check asks yet"`
 }
 
 // Domains says how hosted domains are proved.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -46,10 +47,10 @@ func (d Domain) SendingAllowed() bool { return d.Status == Verified }
 func ParseName(name string) (string, error) {
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true), idna.Transitional(false))
 	ascii, err := profile.ToASCII(strings.TrimSuffix(name, "."))
-	if err == nil && len(ascii) <= mail.MaxDomain {
+	if err == nil {
 		ascii, err = mail.ParseDomain(ascii)
 	}
-	if _, isAddr := netip.ParseAddr(ascii); err != nil || len(ascii) > mail.MaxDomain || isAddr == nil || endsInDigits(ascii) {
+	if _, notAddr := netip.ParseAddr(ascii); err != nil || notAddr == nil || endsInDigits(ascii) || !utf8.ValidString(name) {
 		return "", fault.New(fault.Invalid, "validation-failed", "not a domain name").At("name")
 	}
 	return ascii, nil

@@ -88,10 +88,10 @@ func TestADayThatBeganWithoutItsPartitionLosesNothingAndStopsNothing(t *testing.
 
 // plan is the part of EXPLAIN's answer that matters.
 type plan struct {
-	Type     string `json:"Node Type"`
-	Relation string `json:"Relation Name"`
-	Index    string `json:"Index Name"`
-	Plans    []plan `json:"Plans"`
+	Type     string `json:"Node Type"`     //nolint:tagliatelle // PostgreSQL chose the name
+	Relation string `json:"Relation Name"` //nolint:tagliatelle // PostgreSQL chose the name
+	Index    string `json:"Index Name"`    //nolint:tagliatelle // PostgreSQL chose the name
+	Plans    []plan `json:"Plans"`         //nolint:tagliatelle // PostgreSQL chose the name
 }
 
 func (p plan) walk(visit func(plan)) {

@@ -248,21 +248,25 @@ func syncCause(err error, u *unit) error {
 // (D-12), else tries it again by itself. Trying again is safe, since a message's id can be inserted once. A refusal that was
 // shared with other units says nothing about this one.
 func (c *committer) alone(ctx context.Context, u *unit, err error, shared bool) outcome {
-	unknown := false
-	for range 3 {
-		again, doubt := c.judge(ctx, u, err)
-		unknown = unknown || doubt
-		if !again && !shared {
+	var v verdict
+	doubted := false // once in doubt, the files stay: a lost request may still be on its way to the database
+	for try := 0; ; try++ {
+		if shared && isRefusal(err) {
+			v = verdict{again: true}
+		} else {
+			v = c.judge(ctx, u, err)
+		}
+		shared, doubted = false, doubted || v.doubt
+		if !v.again || try == maxTries {
 			break
 		}
-		shared = false
-		if doubt {
+		if v.doubt {
 			filed, found, askErr := c.ask(ctx, u)
-			if askErr != nil {
-				return outcome{err: unknownOutcome(errors.Join(err, askErr)), unknown: true}
-			}
 			if found {
 				return outcome{filed: filed}
+			}
+			if askErr != nil {
+				return outcome{err: unknownOutcome(errors.Join(err, askErr)), unknown: true}
 			}
 		}
 		var filed [][]Filed
@@ -271,41 +275,44 @@ func (c *committer) alone(ctx context.Context, u *unit, err error, shared bool) 
 			return outcome{filed: filed[0]}
 		}
 	}
-	if unknown {
+	if v.doubt {
 		return outcome{err: unknownOutcome(err), unknown: true}
 	}
-	return outcome{err: deliveryFault(err)}
+	return outcome{err: deliveryFault(err), unknown: doubted}
 }
+
+// maxTries is how often a unit is tried alone.
+const maxTries = 3
 
 func unknownOutcome(err error) error {
 	return fault.Wrap(err, fault.Unavailable, "unavailable", "the database did not confirm the delivery; try again later")
 }
 
-// judge says after a failure whether another try makes sense, and whether the failed one may have been committed.
-func (c *committer) judge(ctx context.Context, u *unit, err error) (again, doubt bool) {
-	var refused *pgconn.PgError
+// verdict is what a failure says: whether another try makes sense, and whether the failed one may have been committed.
+type verdict struct{ again, doubt bool }
+
+func (c *committer) judge(ctx context.Context, u *unit, err error) verdict {
 	var noConn *acquireError
 	switch {
 	case errors.As(err, &noConn):
-		return false, false // the database is down for all; commit tried more than one connection
+		return verdict{} // the database is down for all; commit tried more than one connection
 	case pgconn.SafeToRetry(err):
-		return true, false
+		return verdict{again: true}
 	case pg.IsUniqueViolation(err, "message_id_key"):
-		return true, true
+		return verdict{again: true, doubt: true} // an earlier try was committed after all
 	case isVanished(err):
-		return c.resolveAgain(ctx, u), false
-	case errors.As(err, &refused) && !isShutdown(refused.Code):
-		return !isFinal(refused.Code) && !pg.Unavailable(err), false
+		return verdict{again: c.resolveAgain(ctx, u)}
+	case isRefusal(err):
+		return verdict{}
 	}
-	return true, true
+	return verdict{again: true, doubt: true}
 }
 
-// isFinal is true for refusals that a second try alone would meet again.
-func isFinal(code string) bool { return code == stateOutOfRange }
-
-// isShutdown is true when the server ended the session rather than the statement.
-func isShutdown(code string) bool {
-	return code == "57P01" || code == "57P02" || code == "57P03" || code == "57P05"
+// isRefusal is true when the server refused a statement and so rolled back. Other errors, also those that end the session, may
+// follow a commit that happened.
+func isRefusal(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.SeverityUnlocalized == "ERROR"
 }
 
 // resolveAgain looks the mailboxes up anew after one of them vanished.

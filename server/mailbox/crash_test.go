@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -279,7 +280,7 @@ func TestAFailedDirectorySyncFailsOnlyItsOwnLetters_D9_D10(t *testing.T) {
 	}
 	c := newCommitter(e.Service, 1)
 	defer c.dropConn(t.Context())
-	c.commitBatch(t.Context(), units)
+	c.commitBatch(t.Context(), slices.Clone(units))
 	if o := <-units[0].done; !fault.Is(o.err, fault.Unavailable) || o.unknown {
 		t.Fatalf("a letter whose directory entry is not durable was answered with %+v", o)
 	}
@@ -299,7 +300,7 @@ func TestOneBadUnitSpoilsNoOtherOfItsTransaction(t *testing.T) {
 	for range 5 {
 		folk = append(folk, e.person())
 	}
-	full, gone, twice := folk[1], folk[2], folk[3]
+	full, gone := folk[1], folk[2]
 	var units []*unit
 	for _, w := range folk {
 		parcels, err := e.prepare(t.Context(), e.pool, []Letter{w.letter(sample)})
@@ -316,7 +317,7 @@ func TestOneBadUnitSpoilsNoOtherOfItsTransaction(t *testing.T) {
 	}
 	c := newCommitter(e.Service, 1)
 	defer c.dropConn(t.Context())
-	c.commitBatch(t.Context(), units)
+	c.commitBatch(t.Context(), slices.Clone(units))
 	for i, want := range []fault.Kind{0, fault.Limited, fault.NotFound, 0, 0} {
 		o := <-units[i].done
 		if want == 0 && (o.err != nil || o.filed[0].UID != 1) || want != 0 && (!fault.Is(o.err, want) || o.unknown) {
@@ -331,7 +332,6 @@ func TestOneBadUnitSpoilsNoOtherOfItsTransaction(t *testing.T) {
 	if _, err := full.e.Deliver(t.Context(), []Letter{full.letter(sample)}); fault.CodeOf(err) != "uid-limit" {
 		t.Fatalf("a used up mailbox answered %v (D-34)", err)
 	}
-	_ = twice
 }
 
 func commitAlone(ctx context.Context, s *Service, u *unit) error {
@@ -488,6 +488,9 @@ func TestAPowerCutLosesNothingThatWasAcknowledged_F5(t *testing.T) {
 			t.Fatalf("seed %d cut %d at step %d: %d letters are stored, %d were acknowledged", seed, cut, m.dieAt, stored, acked)
 		}
 		// The restarted process opens its directories anew.
+		if err := e.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		e.bodies = e.openBodies("n1")
 		e.Service = e.node(e.pool, e.bodies, Options{})
 	}

@@ -1,6 +1,7 @@
 package mime
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -274,9 +275,9 @@ func bareAddress(text string) EnvelopeAddress {
 		name, text = append(name, text[:end]), rest
 	}
 	words := strings.Fields(closeGaps(text))
-	for i := len(words) - 1; i >= 0; i-- {
-		if strings.Contains(words[i], "@") {
-			a.Mailbox, a.Host = splitSpec(words[i])
+	for i, word := range slices.Backward(words) {
+		if strings.Contains(word, "@") {
+			a.Mailbox, a.Host = splitSpec(word)
 			words = append(words[:i:i], words[i+1:]...)
 			break
 		}

@@ -75,7 +75,7 @@ func TestAMillionAddressesStopAtTheLimit_L23(t *testing.T) {
 func TestAddressMarksThatAreNeverClosedTakeLinearTime(t *testing.T) {
 	t.Parallel()
 	for _, piece := range []string{`\"`, `"`, "(", "<", "@[", "=?a?q?", "=?a", `"a"`, "(a", `<"`, "a<b", " . ", "@ ", `\`, "x:", `"" `} {
-		value := strings.Repeat(piece, mime.MaxHeaderField/len(piece))
+		value := strings.Repeat(piece, (1<<20)/len(piece))
 		within(t, piece, func() { mime.ParseAddressList(value) })
 	}
 }

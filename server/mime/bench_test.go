@@ -48,6 +48,7 @@ Content-Transfer-Encoding: base64
 }
 
 func benchmarkScan(b *testing.B, size int) {
+	b.Helper()
 	raw := benchMessage(size)
 	r := strings.NewReader(raw)
 	b.SetBytes(int64(len(raw)))

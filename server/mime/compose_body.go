@@ -143,11 +143,11 @@ func textNode(subtype, text string) *node {
 	return n
 }
 
-// isSevenBit reports whether text can go out as it is: printable ASCII in short lines that no server on the way would touch.
+// isSevenBit reports whether text can go out as it is: printable ASCII in short lines without white space at their ends.
 func isSevenBit(text string) bool {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
-		if len(line) > 78 || strings.HasPrefix(line, "From ") || strings.HasSuffix(line, " ") || strings.HasSuffix(line, "\t") {
+		if len(line) > 78 || strings.HasSuffix(line, " ") || strings.HasSuffix(line, "\t") {
 			return false
 		}
 		for i := range len(line) {

@@ -251,6 +251,18 @@ func TestAttachmentsSurviveComposing(t *testing.T) {
 	}
 }
 
+func TestFileNamesOfAnyLengthSurviveComposing(t *testing.T) {
+	t.Parallel()
+	for n := range 100 {
+		name := strings.Repeat("x", n%4) + strings.Repeat("é", n) + ".pdf"
+		d := draft()
+		d.Attachments = []mime.Attachment{{FileName: name}}
+		if got := scan(t, compose(t, d)).Attachments[0]; got != name {
+			t.Errorf("%q came back as %q", name, got)
+		}
+	}
+}
+
 // iotestReader hands out odd pieces.
 type iotestReader struct{ r io.Reader }
 

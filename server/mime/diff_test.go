@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -174,9 +175,7 @@ func theirs(bs imap.BodyStructure) flat {
 	f := flat{Type: bs.MediaType(), Params: map[string]string{}, DispParams: map[string]string{}}
 	if d := bs.Disposition(); d != nil {
 		f.Disposition = strings.ToLower(d.Value)
-		for k, v := range d.Params {
-			f.DispParams[k] = v
-		}
+		maps.Copy(f.DispParams, d.Params)
 	}
 	params := map[string]string{}
 	switch bs := bs.(type) {
@@ -199,9 +198,7 @@ func theirs(bs imap.BodyStructure) flat {
 			f.Children = []flat{theirs(bs.MessageRFC822.BodyStructure)}
 		}
 	}
-	for k, v := range params {
-		f.Params[k] = v
-	}
+	maps.Copy(f.Params, params)
 	return f
 }
 

@@ -9,7 +9,7 @@ import (
 // parseParams reads "value; name=value; ..." of a cleaned Content-Type or Content-Disposition, tolerantly. value is in lower
 // case. over says that parameters beyond MaxParams were left out.
 func parseParams(s string) (value string, params []Param, over bool) {
-	head, rest, _ := cutField(s)
+	head, rest := cutField(s)
 	value = strings.ToLower(firstWord(head))
 	var pieces []piece
 	for n := 0; rest != ""; n++ {
@@ -18,7 +18,7 @@ func parseParams(s string) (value string, params []Param, over bool) {
 			break
 		}
 		var item string
-		item, rest, _ = cutField(rest)
+		item, rest = cutField(rest)
 		name, raw, ok := strings.Cut(item, "=")
 		name = strings.ToLower(strings.TrimSpace(dropComments(name)))
 		if !ok {
@@ -42,7 +42,7 @@ func hasParam(list []Param, name string) bool {
 }
 
 // cutField splits s at the first semicolon outside quotes and comments.
-func cutField(s string) (head, rest string, found bool) {
+func cutField(s string) (head, rest string) {
 	quoted, depth := false, 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -56,13 +56,14 @@ func cutField(s string) (head, rest string, found bool) {
 		case c == ')' && depth > 0:
 			depth--
 		case c == ';' && depth == 0:
-			return s[:i], s[i+1:], true
+			return s[:i], s[i+1:]
 		}
 	}
 	if quoted || depth > 0 { // never closed: take the marks as plain characters
-		return strings.Cut(s, ";")
+		head, rest, _ = strings.Cut(s, ";")
+		return head, rest
 	}
-	return s, "", false
+	return s, ""
 }
 
 // firstWord is the text before white space or a comment.

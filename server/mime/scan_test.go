@@ -114,7 +114,8 @@ func checkMessage(t *testing.T, raw string, m *mime.Message) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(encoded, []byte(`\u0000`)) || bytes.Contains(encoded, []byte(`\ufffd`)) {
+	escapes := bytes.ReplaceAll(encoded, []byte(`\\`), nil)
+	if bytes.Contains(escapes, []byte(`\u0000`)) || bytes.Contains(escapes, []byte(`\ufffd`)) {
 		t.Errorf("stored form has a NUL or damaged text: %s", encoded)
 	}
 	decoded, err := mime.Decode(encoded)
@@ -300,6 +301,9 @@ func TestHugeHeadersAreSkippedNotInterpreted_S10_L22_L23(t *testing.T) {
 	}
 	for name, c := range cases {
 		raw := "From: a@b\r\n" + c.head + tail
+		if name == "long Content-Type" {
+			raw = c.head + "From: a@b\r\n" + tail
+		}
 		var m *mime.Message
 		within(t, name, func() { m = scan(t, raw) })
 		if got := strings.Join(m.Limits, " "); got != c.limit {
@@ -308,7 +312,27 @@ func TestHugeHeadersAreSkippedNotInterpreted_S10_L22_L23(t *testing.T) {
 		if m.Root.Opaque != c.opaque || len(m.Envelope.From) != 1 || raw[m.Root.BodyStart:m.Root.BodyEnd] != "body" {
 			t.Errorf("%s: opaque %v, from %v, body %d..%d", name, m.Root.Opaque, m.Envelope.From, m.Root.BodyStart, m.Root.BodyEnd)
 		}
+		if n := len(m.Envelope.Subject); n > mime.MaxHeaderField {
+			t.Errorf("%s: subject of %d octets", name, n)
+		}
 		checkMessage(t, raw, m)
+	}
+}
+
+func TestAddressListThatDoesNotFitIsLeftOutWhole(t *testing.T) {
+	t.Parallel()
+	letter := "Content-Type: message/rfc822\r\n\r\nTo: team:" + strings.Repeat("somebody@example.test,", 900) + ";\r\n\r\nx\r\n"
+	raw := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n"+letter, 50) + "--b--\r\n"
+	m := scan(t, raw)
+	counts := map[int]int{}
+	for _, p := range m.Root.Children {
+		counts[len(p.Envelope.To)]++
+	}
+	if len(counts) != 2 || counts[0] == 0 || counts[902] == 0 {
+		t.Errorf("lengths of lists: %v", counts)
+	}
+	if diff := cmp.Diff([]string{mime.LimitMeta}, m.Limits); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -318,6 +342,9 @@ func TestDescriptionOfAHostileMessageStaysSmall(t *testing.T) {
 	part := "--b\r\nContent-Description: " + field + "\r\nContent-Type: image/png; name=\"" + field + "\"\r\n\r\nx\r\n"
 	raw := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat(part, 100) + "--b--\r\n"
 	m := scan(t, raw)
+	if p := m.Root.Children[90]; p.MediaType() != "image/png" || p.Params != nil {
+		t.Errorf("%+v", p)
+	}
 	encoded, err := m.Encode()
 	if err != nil || len(encoded) > 1<<20 {
 		t.Fatalf("%d octets, %v", len(encoded), err)
@@ -415,4 +442,16 @@ func TestDecodeRefusesDamagedData(t *testing.T) {
 			t.Errorf("%q accepted", data)
 		}
 	}
+}
+
+func TestMultipartWhoseBoundaryDoesNotFitIsOpaque(t *testing.T) {
+	t.Parallel()
+	filler := "--b\r\nContent-Description: " + strings.Repeat("y", 60_000) + "\r\n\r\nx\r\n"
+	inner := "--b\r\nContent-Type: multipart/mixed; boundary=" + strings.Repeat("c", 2000) + "\r\n\r\n--" + strings.Repeat("c", 2000) + "\r\n\r\nx\r\n"
+	raw := "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat(filler, 8) + strings.Repeat(inner, 50) + "--b--\r\n"
+	m := scan(t, raw)
+	if first, last := m.Root.Children[8], m.Root.Children[57]; len(first.Children) != 1 || !last.Opaque {
+		t.Errorf("%+v\n%+v", first, last)
+	}
+	checkMessage(t, raw, m)
 }

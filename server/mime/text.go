@@ -18,7 +18,7 @@ import (
 
 const (
 	sniffSize = 4096
-	// maxTextSource bounds how many decoded octets of one part are read for its text, so that HTML without text ends.
+	// maxTextSource bounds how many decoded octets are read for Text, so that HTML without text ends.
 	maxTextSource = 8 << 20
 	// maxPreviewSource bounds the same for the preview.
 	maxPreviewSource = 256 << 10
@@ -29,6 +29,7 @@ const (
 func Text(r io.ReaderAt, m *Message, limit int) (string, error) {
 	var all strings.Builder
 	var failed error
+	source := int64(maxTextSource)
 	m.Root.Walk(func(p *Part) bool {
 		if p.Type != "text" {
 			return true
@@ -36,43 +37,45 @@ func Text(r io.ReaderAt, m *Message, limit int) (string, error) {
 		if all.Len() > 0 {
 			all.WriteByte('\n')
 		}
-		text, err := partText(r, m, p, max(0, limit-all.Len()), maxTextSource)
+		text, used, err := partText(r, m, p, max(0, limit-all.Len()), source)
 		if err != nil {
 			failed = fmt.Errorf("read text: %w", err)
 			return false
 		}
 		all.WriteString(text)
-		return all.Len() < limit
+		source -= used
+		return all.Len() < limit && source > 0
 	})
 	return truncate(all.String(), max(0, limit)), failed
 }
 
-// partText is the text of one text part, at most limit octets, made of at most source decoded octets.
-func partText(r io.ReaderAt, m *Message, p *Part, limit int, source int64) (string, error) {
-	errs := &errorReader{r: DecodePart(r, m, p)}
-	body := io.LimitReader(errs, source)
+// partText is the text of one text part, at most limit octets, made of at most source decoded octets, of which used were read.
+func partText(r io.ReaderAt, m *Message, p *Part, limit int, source int64) (text string, used int64, err error) {
+	body := &countingReader{r: io.LimitReader(DecodePart(r, m, p), source)}
 	if p.Subtype == "html" || p.Subtype == "xhtml" {
 		out := textWriter{limit: limit}
 		writeHTML(&out, body)
-		return out.String(), errs.err
+		return out.String(), body.n, body.err
 	}
 	raw, err := io.ReadAll(io.LimitReader(body, int64(limit)+utf8.UTFMax))
 	if err != nil {
-		return "", err
+		return "", body.n, err
 	}
-	return truncate(plainText(string(raw)), limit), nil
+	return truncate(plainText(string(raw)), limit), body.n, nil
 }
 
-// errorReader remembers an error of r other than io.EOF, because the HTML tokenizer does not tell.
-type errorReader struct {
+// countingReader counts, and remembers an error other than io.EOF, because the HTML tokenizer does not tell.
+type countingReader struct {
 	r   io.Reader
+	n   int64
 	err error
 }
 
-func (e *errorReader) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
-		e.err = err
+		c.err = err
 	}
 	return n, err
 }
@@ -160,7 +163,7 @@ func (s *scanner) preview(r io.ReaderAt) error {
 			continue
 		}
 		const octets = previewRunes * 8
-		text, err := partText(r, s.msg, p, octets, maxPreviewSource)
+		text, _, err := partText(r, s.msg, p, octets, maxPreviewSource)
 		if err != nil {
 			return err
 		}

@@ -6,4 +6,5 @@
 // Local without dialling, everybody else goes where outbound.mode says. The queue is these rows; River only wakes.
 //
 // The package never decides about arriving mail and knows nothing of IMAP. Local is implemented by inbound and wired by app.
+// No transaction of this package waits for a second connection of the pool or for the disk: a parcel is written first.
 package outbound

@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/mailserver-dev/mailserver/server/mail"
@@ -105,4 +104,4 @@ func summarise(recipients []Recipient) Status {
 	return worst
 }
 
-func encodeJSON(v any) ([]byte, error) { return json.Marshal(v) }
+

@@ -2,10 +2,7 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
@@ -20,7 +17,7 @@ import (
 // Mode is outbound.mode: where mail for other servers goes.
 type Mode string
 
-// The modes that exist now. In ModeDirect mail for other servers waits in the queue.
+// The modes that exist now. In ModeDirect mail for other servers waits in the queue; in ModeNone it is refused.
 const (
 	ModeDirect Mode = "direct"
 	ModeSink   Mode = "sink"
@@ -28,15 +25,14 @@ const (
 )
 
 // bodyOwner is the name under which the body store keeps outgoing mail.
-const bodyOwner = "outbound"
+const bodyOwner = body.Outbound
 
 // Config is what the flow needs to know.
 type Config struct {
-	Hostname             string // in Message-ID fallbacks and trace fields
-	Mode                 Mode
-	MaxBytes             int64 // of a whole message, octets (L-1)
-	RecipientsAPI        int   // of one API email (L-2)
-	RecipientsSubmission int   // of one submitted message (L-2)
+	Hostname      string // in Message-ID fallbacks and trace fields, and the authserv-id
+	Mode          Mode
+	MaxBytes      int64 // of a whole message, octets (L-1)
+	RecipientsAPI int   // of one API email (L-2); smtpd bounds those of a submitted one
 }
 
 // Deps are the packages below.
@@ -51,7 +47,7 @@ type Deps struct {
 	Metrics  *obs.Metrics // nil counts nothing
 }
 
-// Service is the departure flow.
+// Service is the departure flow. All methods may be called from many goroutines and nodes at once.
 type Service struct {
 	cfg      Config
 	pool     *pg.Pool
@@ -72,156 +68,25 @@ func New(cfg Config, d Deps) *Service {
 	}
 }
 
-// ListQuery selects a page of emails, newest first. Zero fields select everything.
-type ListQuery struct {
-	Before    mail.EmailID // the last id of the page before
-	Domain    mail.DomainID
-	Status    Status
-	Recipient string // exact address
-	Limit     int
-}
-
-// Get gives an email that the principal may see. A foreign or unknown id is fault.NotFound.
-func (s *Service) Get(ctx context.Context, p mail.Principal, id mail.EmailID) (*Email, error) {
-	e, err := getEmail(ctx, s.pool, id)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && !maySee(p, e) {
-		return nil, fault.New(fault.NotFound, "not-found", "no email %s", id)
-	}
-	if err != nil {
-		return nil, pg.Fault(err)
-	}
-	return e, pg.Fault(addRecipients(ctx, s.pool, []*Email{e}))
-}
-
-// maySee: who has the domain, and the user who sent it.
-func maySee(p mail.Principal, e *Email) bool {
-	return p.MayDomain(e.Domain) || !p.IsKey() && !p.User.IsZero() && p.User == e.Account
-}
-
-// List gives a page of the emails that the principal may see; more reports whether another page follows.
-func (s *Service) List(ctx context.Context, p mail.Principal, q ListQuery) (page []*Email, more bool, err error) {
-	domains, sender, ok := visible(p, q.Domain)
-	if !ok {
-		return nil, false, nil
-	}
-	rows, err := s.pool.Query(ctx, sqlListEmails, nullID(q.Before), domains, sender, nullText(string(q.Status)), nullText(q.Recipient), q.Limit+1)
-	if err != nil {
-		return nil, false, pg.Fault(err)
-	}
-	page, err = pgx.CollectRows(rows, scanEmail)
-	if err != nil {
-		return nil, false, pg.Fault(err)
-	}
-	if more = len(page) > q.Limit; more {
-		page = page[:q.Limit]
-	}
-	return page, more, pg.Fault(addRecipients(ctx, s.pool, page))
-}
-
-// visible turns the principal and a wished domain into the conditions of a list; ok is false when nothing can match.
-func visible(p mail.Principal, wish mail.DomainID) (domains, sender any, ok bool) {
-	switch {
-	case !wish.IsZero() && p.MayDomain(wish):
-		return []string{wish.UUID()}, nil, true
-	case !wish.IsZero() && !p.IsKey() && p.Role == mail.RoleUser:
-		return []string{wish.UUID()}, nullID(p.User), !p.User.IsZero()
-	case !wish.IsZero():
-		return nil, nil, false
-	case p.AllDomains():
-		return nil, nil, true
-	case p.IsKey() || p.Role == mail.RoleAdmin:
-		ids := make([]string, len(p.Domains))
-		for i, d := range p.Domains {
-			ids[i] = d.UUID()
-		}
-		return ids, nil, true
-	}
-	return nil, nullID(p.User), !p.User.IsZero()
-}
-
-// Raw opens the bytes of an email as they were accepted. The caller closes it.
-func (s *Service) Raw(ctx context.Context, p mail.Principal, id mail.EmailID) (*body.File, error) {
-	e, err := s.Get(ctx, p, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.bodies.Open(ctx, bodyOwner, e.File)
-}
-
-// SinkQuery selects a page of what the sink kept, newest first.
-type SinkQuery struct {
-	Before mail.SinkID
-	To     string // exact address
-	Limit  int
-}
-
-// ListSink gives a page of the sink's messages from domains that the principal administers.
-func (s *Service) ListSink(ctx context.Context, p mail.Principal, q SinkQuery) (page []SinkMessage, more bool, err error) {
-	domains, err := s.sinkDomains(p)
-	if err != nil {
-		return nil, false, err
-	}
-	rows, err := s.pool.Query(ctx, sqlListSink, nullID(q.Before), domains, nullText(q.To), q.Limit+1)
-	if err != nil {
-		return nil, false, pg.Fault(err)
-	}
-	page, err = pgx.CollectRows(rows, scanSink)
-	if err != nil {
-		return nil, false, pg.Fault(err)
-	}
-	if more = len(page) > q.Limit; more {
-		page = page[:q.Limit]
-	}
-	return page, more, nil
-}
-
-// GetSink gives one message of the sink.
-func (s *Service) GetSink(ctx context.Context, p mail.Principal, id mail.SinkID) (SinkMessage, error) {
-	domains, err := s.sinkDomains(p)
-	if err != nil {
-		return SinkMessage{}, err
-	}
-	rows, err := s.pool.Query(ctx, sqlGetSink, id, domains)
-	if err != nil {
-		return SinkMessage{}, pg.Fault(err)
-	}
-	m, err := pgx.CollectExactlyOneRow(rows, scanSink)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return SinkMessage{}, fault.New(fault.NotFound, "not-found", "no sink message %s", id)
-	}
-	return m, pg.Fault(err)
-}
-
-// RawSink opens the bytes of a message of the sink. The caller closes it.
-func (s *Service) RawSink(ctx context.Context, p mail.Principal, id mail.SinkID) (*body.File, error) {
-	m, err := s.GetSink(ctx, p, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.bodies.Open(ctx, bodyOwner, m.File)
-}
-
-func (s *Service) sinkDomains(p mail.Principal) (any, error) {
-	if !p.IsSystem() && !p.IsKey() && p.Role != mail.RoleOwner && p.Role != mail.RoleAdmin {
-		return nil, fault.New(fault.Forbidden, "domain-forbidden", "only an owner or an admin may look into the sink")
-	}
-	domains, _, _ := visible(p, mail.DomainID{})
-	return domains, nil
-}
-
 // Ready reports whether a message may be taken now: the disk has room (D-6).
 func (s *Service) Ready(ctx context.Context) error { return s.bodies.Ready(ctx) }
 
-func nullID[K mail.Kind](id mail.ID[K]) any {
-	if id.IsZero() {
-		return nil
-	}
-	return id
-}
+// The scopes that a key needs here.
+const (
+	scopeSend = "emails:send"
+	scopeRead = "emails:read"
+	scopeSink = "sink:read"
+)
 
-func nullText(s string) any {
-	if s == "" {
-		return nil
+// scope refuses nobody, and keys that hold none of the rights.
+func scope(p mail.Principal, anyOf ...string) error {
+	for _, name := range anyOf {
+		if p.HasScope(name) {
+			return nil
+		}
 	}
-	return s
+	if p.IsKey() {
+		return fault.New(fault.Forbidden, "scope-missing", "this key needs the scope %s", anyOf[0])
+	}
+	return fault.New(fault.Unauthenticated, "unauthenticated", "sign in first")
 }

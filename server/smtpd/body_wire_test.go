@@ -110,6 +110,32 @@ func TestStalledDataNeverRunsTheBodyAsCommands_X1(t *testing.T) {
 	})
 }
 
+// The same between two chunks; the reply is one line, and so is that of a client who sends nonsense there.
+func TestAClientThatStopsBetweenChunksGetsOneReply_X1(t *testing.T) {
+	t.Parallel()
+	shorten := func(c *smtpd.Config) { c.Limits.DataBlock, c.Limits.ErrorsHard = 1500*time.Millisecond, 2 }
+	eachWay(t, shorten, func(w *world, by way) {
+		for sent, replies := range map[string][]string{
+			"":                                 {"451 4.4.2 timeout"},
+			"DATA\r\nDATA\r\nBDAT 1 LAST\r\nx": {"503 5.5.1", "503 5.5.1", "421 4.7.0 too many errors"},
+			strings.Repeat("x", 100_000):       {"451 4.4.2 line too long"},
+		} {
+			c := w.dial(by)
+			c.envelope()
+			c.raw("BDAT 5\r\nhello")
+			c.expect("250 2.0.0 chunk")
+			go c.throw(sent)
+			for _, want := range replies {
+				c.expect(want)
+			}
+			c.closed()
+		}
+		if n := len(w.flowOf(by).all()); n != 0 {
+			w.t.Fatalf("%d messages stored", n)
+		}
+	})
+}
+
 // who moves on, however slowly within the rate, is not cut by the timeout of a block.
 func TestASlowHonestSenderIsAccepted_X2(t *testing.T) {
 	t.Parallel()
@@ -289,6 +315,25 @@ func TestAnEndlessBodyIsCutAtTwiceTheLimit_I18(t *testing.T) {
 	})
 }
 
+// The reply to such a body is not destroyed by closing while the client sends.
+func TestTheConnectionIsClosedGentlyWhileTheClientSends_I18(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(c *smtpd.Config) { c.Limits.MessageBytes = 64 << 10 }, func(w *world, by way) {
+		c := w.dial(by)
+		c.envelope()
+		c.cmd("DATA", "354 ")
+		c.raw(strings.Repeat(strings.Repeat("x", 98)+"\r\n", 1500))
+		c.expect("552 5.3.4")
+		c.closed()
+		for range 4 {
+			if _, err := io.WriteString(c.nc, "still sending\r\n"); err != nil {
+				w.t.Fatalf("the server reset the connection: %v", err)
+			}
+			tick(10 * time.Millisecond)
+		}
+	})
+}
+
 // L-5: a line of 10,000 octets is accepted, a longer one refused without losing the connection (trap 4).
 func TestALongLineIsRefusedAndTheSessionGoesOn_L5(t *testing.T) {
 	t.Parallel()
@@ -377,7 +422,7 @@ func TestTheChunkOfARefusedBdatIsSkipped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	c := w.dial(clear25)
-	chunk := "RSET\r\nEXPN list\r\n"
+	chunk := "EXPN list\r\nRSET\r\n"
 	c.raw(fmt.Sprintf("BDAT %d LAST\r\n%s", len(chunk), chunk))
 	c.expect("503 5.5.1")
 	c.cmd("NOOP", "250 ")

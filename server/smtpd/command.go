@@ -77,6 +77,10 @@ func (s *session) readLine() (string, bool) {
 		s.hang = s.hang || s.sasl // go-smtp waits for a response that will not come
 		return "", false
 	}
+	s.hang = true
+	if s.wire.inBody {
+		return "", false // between chunks: the reply to the message says it
+	}
 	switch fault.CodeOf(err) {
 	case codeStopping:
 		s.end("421 4.3.2 shutting down")
@@ -86,7 +90,6 @@ func (s *session) readLine() (string, bool) {
 		s.unread = true
 		s.end("421 4.7.0 " + fault.Public(err))
 	}
-	s.hang = true
 	return "", false
 }
 
@@ -299,7 +302,7 @@ func (s *session) skipChunk(chunk *chunks) {
 	defer s.wire.body(false)
 	if err := chunk.skip(2*s.limits().MessageBytes + 1<<20); err != nil {
 		s.log.InfoContext(s.ctx, "smtp chunk lost", slog.String("error", err.Error()))
-		s.hang, s.unread = true, s.wire.broken == nil
+		s.hang, s.unread = true, s.wire.open()
 	}
 }
 

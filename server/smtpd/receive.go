@@ -40,7 +40,7 @@ func (s *session) receive(tx *transaction, chunk *chunks) *smtp.SMTPError {
 	receipt, err := s.store(tx, b)
 	usable, finding := b.settle()
 	if !usable {
-		s.hang, s.unread = true, s.wire.broken == nil
+		s.hang, s.unread = true, s.wire.open()
 	}
 	return s.outcome(tx, b, receipt, err, finding)
 }
@@ -114,5 +114,5 @@ func (s *session) moreChunks() (size int64, last bool, err error) {
 	if s.wire.broken != nil {
 		return 0, false, s.wire.broken
 	}
-	return 0, false, lost(codeLost, io.ErrUnexpectedEOF)
+	return 0, false, fault.New(fault.Invalid, codeAborted, "given up by the server") // which has said why
 }

@@ -179,7 +179,7 @@ func bodyReply(word string) (int, enhanced, bool) {
 		return 500, enhanced{5, 5, 2}, true
 	case codeTooLarge:
 		return 552, enhanced{5, 3, 4}, true
-	case codeLost, codeTruncated, codeDataTimeout, codeDataSlow:
+	case codeLost, codeTruncated, codeDataTimeout, codeDataSlow, codeFlood:
 		return 451, enhanced{4, 4, 2}, true
 	case codeStopping:
 		return 421, enhanced{4, 3, 2}, true

@@ -95,7 +95,7 @@ func (s *session) begin(from mail.Address, opts *smtp.MailOptions) *transaction 
 	peer := mail.Peer{
 		Addr: s.remote, Helo: s.helo, TLS: s.tlsText(), ESMTP: s.esmtp, Session: s.id, At: s.wire.clk.Now(),
 	}
-	if s.user == nil {
+	if !s.entry.port.submission() {
 		tx.lane = arrivalLane{s.srv.config.Arrivals, peer}
 		return tx
 	}

@@ -47,6 +47,7 @@ type wire struct {
 	limits *Limits
 	out    []byte // replies that wait for the next read
 	broken error  // a *fault.Error once reading has failed
+	deaf   error  // why the client cannot be told anything any more
 
 	due    time.Time // for the command line that is being read; zero means never
 	dueWhy string
@@ -232,6 +233,9 @@ func (w *wire) piece(limit int64) ([]byte, error) {
 	return b, err
 }
 
+// open reports whether the client may still be sending.
+func (w *wire) open() bool { return w.broken == nil || fault.CodeOf(w.broken) == codeFlood }
+
 // body switches between the deadlines of commands and those of a body.
 func (w *wire) body(on bool) {
 	w.began, w.got = w.clk.Now(), 0
@@ -248,17 +252,16 @@ func (w *wire) put(line string) {
 	}
 }
 
-// flush sends the queued replies.
+// flush sends the queued replies. After the first failure nothing is sent any more.
 func (w *wire) flush() error {
-	if len(w.out) == 0 {
-		return nil
+	if w.deaf == nil && len(w.out) > 0 {
+		if w.limits.Write > 0 {
+			w.nc.SetWriteDeadline(w.clk.Now().Add(w.limits.Write))
+		}
+		_, w.deaf = w.nc.Write(w.out)
 	}
-	if w.limits.Write > 0 {
-		w.nc.SetWriteDeadline(w.clk.Now().Add(w.limits.Write))
-	}
-	_, err := w.nc.Write(w.out)
 	w.out = w.out[:0]
-	return err
+	return w.deaf
 }
 
 // startTLS makes the connection a TLS server. What the client sent in clear beyond its last command is dropped unread, so that

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -82,4 +83,14 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("private PostgreSQL runs as account %s, which cannot enter %s, a directory above %s. "+
 		"Use a data directory elsewhere (for example --data /var/lib/mailserver), or let others pass: chmod o+x %s",
 		e.Account, e.Parent, e.Dir, e.Parent)
+}
+
+// Missing reports whether err says that something is missing or wrong on this machine which its text names, so that the program
+// ends with exit code 3: PostgreSQL itself, the right version of it, an account, a way to the directory.
+func Missing(err error) bool {
+	var notInstalled *NotInstalledError
+	var version *VersionError
+	var account *AccountError
+	var unreachable *UnreachableError
+	return errors.As(err, &notInstalled) || errors.As(err, &version) || errors.As(err, &account) || errors.As(err, &unreachable)
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -146,6 +147,20 @@ func TestPidFileIsReadLineByLine(t *testing.T) {
 		}
 		if got, err := readPidFile(path); err != nil || got != want {
 			t.Errorf("%q: %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+}
+
+func TestWhatTheUserMustInstallIsToldApartFromFaults(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{&NotInstalledError{}, &VersionError{}, &AccountError{}, &UnreachableError{}} {
+		if !Missing(fmt.Errorf("start: %w", err)) {
+			t.Errorf("%T does not count", err)
+		}
+	}
+	for _, err := range []error{nil, &LockedError{}, errors.New("x")} {
+		if Missing(err) {
+			t.Errorf("%T counts", err)
 		}
 	}
 }

@@ -1,0 +1,85 @@
+package main
+
+// world is what the server shows at the end, read over IMAP, the API and the disk.
+type world struct {
+	mailboxes []mailboxState
+	messages  []message
+	sink      []sinkMessage
+	emails    map[string]emailState // by id
+	files     []diskFile
+	// api counts what the API shows of each mailbox, by account and name; nil when nothing was read.
+	api map[boxName]apiBox
+}
+
+// boxName names a mailbox of an account.
+type boxName struct{ account, mailbox string }
+
+// place is where a message lies.
+type place struct {
+	box boxName
+	uid uint32
+}
+
+// message is a message as FETCH shows it.
+type message struct {
+	place
+	content
+
+	flags []string
+	size  int64 // RFC822.SIZE
+	bytes int64 // that came
+}
+
+// mailboxState is what the server says of a mailbox in three ways.
+type mailboxState struct {
+	boxName
+
+	validity, next uint32
+	exists         uint32 // of EXAMINE
+	status         counters
+	fetched        counters // summed up from FETCH
+	searched       uint32   // hits of SEARCH ALL
+}
+
+type counters struct{ messages, unseen, bytes int64 }
+
+// sinkMessage is a delivery to the outside.
+type sinkMessage struct {
+	content
+
+	key, to string
+}
+
+// emailState is what became of an accepted email.
+type emailState struct {
+	Status     string `json:"status"`
+	Recipients []struct {
+		Email  string `json:"email"`
+		Status string `json:"status"`
+		Reply  string `json:"last_reply"`
+	} `json:"recipients"`
+}
+
+// diskFile is a message file of an account.
+type diskFile struct {
+	account, name string
+	content
+
+	whole bool // it has the size that its name states
+}
+
+// apiBox is a mailbox as the API shows it.
+type apiBox struct {
+	messages, unseen, bytes int64
+	items                   []apiItem // newest first
+}
+
+// apiItem is a message in the list of a mailbox.
+type apiItem struct {
+	id    string // of ours, from the subject
+	size  int64
+	flags []string
+	// sampled says that the bytes were read too, and content what they hold.
+	sampled bool
+	content content
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/mailserver-dev/mailserver/server/app"
+	"github.com/mailserver-dev/mailserver/server/config"
+)
+
+type devCmd struct {
+	common
+	Reset bool   `help:"Delete the data directory first."`
+	Seed  string `help:"Sample mail: demo or none." enum:"demo,none" default:"demo"`
+}
+
+// Run starts everything, prints the first five minutes, and serves until a signal ends the context.
+func (c devCmd) Run(ctx context.Context, env environment) error {
+	begin := time.Now() //nolint:forbidigo // how long a person waited, not the server's clock
+	cfg, err := c.load(env, config.Dev)
+	if err != nil {
+		return err
+	}
+	if c.Reset {
+		if err := resetData(cfg.DataDir); err != nil {
+			return err
+		}
+	}
+	moved, err := freePorts(cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(env.stderr, "starting PostgreSQL and the mail server ...")
+	opts := options(newLogger(cfg, env))
+	a, err := app.Start(ctx, cfg, opts)
+	if err != nil {
+		return err
+	}
+	info, err := c.prepare(ctx, cfg, a)
+	if err == nil {
+		err = printReady(env, info, moved, time.Since(begin)) //nolint:forbidigo // as above
+	}
+	if err != nil {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		return errors.Join(err, a.Stop(stopping))
+	}
+	return wait(ctx, a, stopWithin)
+}
+
+// resetData deletes a data directory, but only one that a mail server made.
+func resetData(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "dev.json")); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, "postgres")); err != nil {
+			return fmt.Errorf("%s does not look like a data directory of mailserver; delete it yourself if you mean it", dir)
+		}
+	}
+	for _, name := range app.DataEntries() {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// devInfo is what dev.json holds.
+type devInfo struct {
+	PID        int               `json:"pid"`
+	Data       string            `json:"data"`
+	Domain     string            `json:"domain"`
+	APIURL     string            `json:"api_url"`
+	ConsoleURL string            `json:"console_url"`
+	DAVURL     string            `json:"dav_url"`
+	Listen     map[string]string `json:"listen"`
+	CAFile     string            `json:"ca_file"`
+	Owner      app.Login         `json:"owner"`
+	APIKey     string            `json:"api_key"`
+	TestAPIKey string            `json:"test_api_key"`
+	Users      []app.Login       `json:"users"`
+}
+
+// prepare makes the demo objects, or finds those of an earlier start, and writes dev.json and env.
+func (c devCmd) prepare(ctx context.Context, cfg *config.Config, a *app.App) (*devInfo, error) {
+	path := filepath.Join(cfg.DataDir, "dev.json")
+	var before devInfo
+	if raw, err := os.ReadFile(path); err == nil {
+		if err := json.Unmarshal(raw, &before); err != nil {
+			return nil, fmt.Errorf("%s is damaged: %w; start with --reset", path, err)
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	demo, err := app.SeedDemo(ctx, a, app.Demo{
+		Domain: "demo.test", Owner: before.Owner, Users: before.Users, APIKey: before.APIKey, TestAPIKey: before.TestAPIKey,
+	}, c.Seed == "demo")
+	if err != nil {
+		return nil, err
+	}
+	listen := a.Listening()
+	info := &devInfo{
+		PID: os.Getpid(), Data: cfg.DataDir, Domain: demo.Domain, Listen: listen, CAFile: a.CAFile(), Owner: demo.Owner, Users: demo.Users,
+		APIURL: "http://" + listen["http"] + "/v1", ConsoleURL: "http://" + listen["http"], APIKey: demo.APIKey, TestAPIKey: demo.TestAPIKey,
+	}
+	raw, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return info, errors.Join(writePrivate(path, raw), writePrivate(filepath.Join(cfg.DataDir, "env"), info.exports()))
+}
+
+// exports is <data>/env: what a shell sources.
+func (d *devInfo) exports() []byte {
+	var b strings.Builder
+	set := func(name, value string) {
+		fmt.Fprintf(&b, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+	}
+	set("API", d.APIURL)
+	set("KEY", d.APIKey)
+	for _, u := range d.Users {
+		local, _, _ := strings.Cut(u.Email, "@")
+		set(strings.ToUpper(local)+"_PASSWORD", u.Password)
+	}
+	set("ADMIN_PASSWORD", d.Owner.Password)
+	set("CA", d.CAFile)
+	return []byte(b.String())
+}
+
+// writePrivate replaces a file of mode 0600 in one step.
+func writePrivate(path string, content []byte) error {
+	next := path + ".next"
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}
+
+const readyText = `
+mailserver ready in {{.Seconds}}s    data: {{.Data}}    stop: Ctrl-C    reset: make run RESET=1
+{{range .Moved}}  note: {{.}}
+{{end}}  API        {{.APIURL}}    docs {{.ConsoleURL}}/docs
+  API key    {{.APIKey}}
+  Admin      {{.Owner.Email}} / {{.Owner.Password}}
+{{range .Users}}  User       {{.Email}} / {{.Password}}
+{{end}}  SMTP       {{.Listen.smtp}}    submission {{.Listen.submission}} (STARTTLS), {{.Listen.submissions}} (TLS)
+  IMAP       {{.Listen.imaps}} (TLS), {{.Listen.imap}} (STARTTLS)    certificate {{.CAFile}}
+  Mail to other domains is kept and shown at {{.APIURL}}/sink/messages; nothing leaves this machine.
+
+Send one:
+  . {{.Data}}/env
+  curl -s $API/emails -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \
+    -d '{"from":"app@{{.Domain}}","to":["alice@{{.Domain}}"],"subject":"hello","text":"it works"}'
+
+Read it:
+  . {{.Data}}/env
+  curl -s --cacert $CA "imaps://{{.Listen.imaps}}/INBOX;UID=*" -u "alice@{{.Domain}}:$ALICE_PASSWORD"
+
+`
+
+func printReady(env environment, info *devInfo, moved []string, took time.Duration) error {
+	t, err := template.New("ready").Parse(readyText)
+	if err != nil {
+		return err
+	}
+	shown := *info
+	shown.Data, shown.CAFile = short(info.Data), short(info.CAFile)
+	return t.Execute(env.stdout, struct {
+		*devInfo
+		Seconds string
+		Moved   []string
+	}{&shown, fmt.Sprintf("%.1f", took.Seconds()), moved})
+}
+
+// short gives a path below the working directory as people type it.
+func short(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(here, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return "./" + rel
+}
