@@ -58,7 +58,7 @@ func TestBadInputIsRefusedWithItsPlaceAndCode(t *testing.T) {
 			422, "validation-failed", "body.admin_domain_ids",
 		},
 		{"a role that is none", "POST", "/v1/users", raw(`{"email":"x@a.test","password":"` + goodPassword + `","role":"king"}`), 422, "validation-failed", "body.role"},
-		{"a short password", "POST", "/v1/users", raw(`{"email":"x@a.test","password":"short"}`), 422, "weak-password", "body.password"},
+		{"a short password", "POST", "/v1/users", raw(`{"email":"x@a.test","password":"short"}`), 422, "validation-failed", "body.password"},
 		{"a user of a domain elsewhere", "POST", "/v1/users", raw(`{"email":"x@elsewhere.test","password":"` + goodPassword + `"}`), 422, "", ""},
 		{"null in a merge patch", "PATCH", "/v1/domains/" + unknownDomain, raw(`{"status":null}`), 422, "validation-failed", "body"},
 		{"a sender not hosted here", "POST", "/v1/emails", raw(`{"from":"x@elsewhere.test","to":"owner@a.test","text":"t"}`), 422, "sender-not-verified", ""},
@@ -132,7 +132,11 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 	stranger := make(chan *answer, 1)
 	go func() { stranger <- e.call("", "POST", "/v1/emails", reader) }()
 	large := raw(`{"from":"app@a.test","to":"owner@a.test","text":"` + strings.Repeat("x", 600<<10) + `"}`)
+	if _, err := writer.Write([]byte(large[:64<<10])); err != nil {
+		t.Fatal(err)
+	}
 	e.call(e.key, "POST", "/v1/emails", large).want(202)
+	writer.Close()
 	(<-stranger).problem(401, "unauthenticated")
 
 	// One body is held half read; there is no room for another until it ends.

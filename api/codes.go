@@ -63,7 +63,6 @@ func Codes() []Code {
 		{"invalid-role", 422, "A mailbox cannot have this role.", "Use drafts, sent, junk, trash or archive."},
 		{"invalid-flag", 422, "This is neither a system flag nor a keyword.", "Use letters and digits, or one of the flags in /docs."},
 		{"inbox", 422, "This cannot be done to the inbox.", "Every user keeps an inbox; delete its messages instead."},
-		{"weak-password", 422, "The password is too short or too common.", "Use at least 12 characters that nobody guesses."},
 		{"rate-limited", 429, "Too many requests.", "Wait for Retry-After."},
 		{"internal", 500, "The server failed.", "Tell the operator the request id; the log has the cause."},
 		{"unavailable", 503, "Something that the server needs is down, or it is busy.", "Wait for Retry-After and try again."},

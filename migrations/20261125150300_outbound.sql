@@ -28,7 +28,10 @@ CREATE TABLE email (
         'suppressed', 'cancelled', 'failed'))
 );
 
+-- The ways in which a list of emails is asked for, each in the order of the page.
 CREATE INDEX email_domain_idx ON email (domain_id, id);
+CREATE INDEX email_account_idx ON email (account_id, id) WHERE account_id IS NOT NULL;
+CREATE INDEX email_status_idx ON email (status, id);
 
 CREATE TABLE email_recipient (
     id uuid PRIMARY KEY,
@@ -52,6 +55,7 @@ CREATE TABLE email_recipient (
         'bounced', 'suppressed', 'cancelled', 'failed'))
 );
 
+CREATE INDEX email_recipient_address_idx ON email_recipient (address, email_id);
 CREATE INDEX email_recipient_due_idx ON email_recipient (next_at) WHERE status IN ('queued', 'deferred');
 
 CREATE TABLE sink_message (
@@ -66,6 +70,8 @@ CREATE TABLE sink_message (
     created_at timestamptz NOT NULL,
     CONSTRAINT sink_message_recipient_key UNIQUE (recipient_id)
 );
+
+CREATE INDEX sink_message_to_idx ON sink_message (envelope_to, id);
 
 -- +goose Down
 

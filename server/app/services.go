@@ -148,7 +148,8 @@ func (a *App) tasks() []jobs.Task {
 	return []jobs.Task{
 		{Name: "event_partitions", Every: time.Hour, Run: a.Events.EnsurePartitions},
 		{Name: "idempotency_sweep", Every: time.Hour, Run: dropCount(a.idem.Sweep)},
-		{Name: "auth_failure_sweep", Every: time.Hour, Run: dropCount(a.limiter.Sweep)},
+		{Name: "session_sweep", Every: time.Hour, Run: dropCount(a.Accounts.SweepSessions)},
+		{Name: "auth_failure_sweep", Every: 5 * time.Minute, Run: dropCount(a.limiter.Sweep)},
 		{Name: "mailbox_maintenance", Every: 5 * time.Minute, Run: a.maintainMailboxes},
 	}
 }

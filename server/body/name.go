@@ -18,12 +18,9 @@ const (
 )
 
 var (
-	//nolint:gochecknoglobals // an immutable pattern
-	filePattern = regexp.MustCompile(`^[0-9]{1,12}\.[a-z0-9-]{1,32}\.[0-9a-f]{32},S=[0-9]{1,18}$`)
-	//nolint:gochecknoglobals // an immutable pattern
+	filePattern  = regexp.MustCompile(`^[0-9]{1,12}\.[a-z0-9-]{1,32}\.[0-9a-f]{32},S=[0-9]{1,18}$`)
 	ownerPattern = regexp.MustCompile(`^(outbound|usr_[0-9a-z]{26})$`)
-	//nolint:gochecknoglobals // an immutable pattern
-	nodePattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	nodePattern  = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 )
 
 // Outbound is the owner of what waits to be sent and of what was sent.

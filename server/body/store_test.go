@@ -24,48 +24,48 @@ import (
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // newStore opens a store in a directory of its own.
-func newStore(t testing.TB, hook func(Step) error) (*Store, string) {
-	t.Helper()
-	dir := t.TempDir()
+func newStore(tb testing.TB, hook func(Step) error) (*Store, string) {
+	tb.Helper()
+	dir := tb.TempDir()
 	s, err := Open(Options{Dir: dir, Hook: hook}, clock.System(), discard())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	tb.Cleanup(func() { s.Close() })
 	return s, dir
 }
 
 func someone() string { return mail.UserID{}.New(time.Unix(1, 0)).String() }
 
-func mustPut(t testing.TB, s *Store, owner, text string) Ref {
-	t.Helper()
-	ref, err := s.Put(t.Context(), owner, Bytes([]byte(text)))
+func mustPut(tb testing.TB, s *Store, owner, text string) Ref {
+	tb.Helper()
+	ref, err := s.Put(tb.Context(), owner, Bytes([]byte(text)))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ref
 }
 
-func content(t testing.TB, s *Store, ref Ref) string {
-	t.Helper()
+func content(tb testing.TB, s *Store, ref Ref) string {
+	tb.Helper()
 	f, err := s.Open(context.Background(), ref.Owner, ref.File)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(f)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return string(b)
 }
 
 // files lists what lies in a directory below the data directory.
-func files(t testing.TB, dir string, parts ...string) []string {
-	t.Helper()
+func files(tb testing.TB, dir string, parts ...string) []string {
+	tb.Helper()
 	entries, err := os.ReadDir(filepath.Join(append([]string{dir}, parts...)...))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var out []string
 	for _, e := range entries {

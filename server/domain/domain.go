@@ -4,10 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"golang.org/x/net/idna"
-
+	"github.com/mailserver-dev/mailserver/server/dns"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 )
@@ -42,15 +40,11 @@ type Domain struct {
 // SendingAllowed reports whether mail may be sent from the domain.
 func (d Domain) SendingAllowed() bool { return d.Status == Verified }
 
-// ParseName gives the stored form of a domain name: lower case, A-labels (UTS 46 and IDNA2008 as for lookup), no trailing dot.
+// ParseName gives the stored form of a domain name: lower case, A-labels, no trailing dot, as dns.ToASCII makes it.
 // It gives fault.Invalid for what cannot be a hosted domain, addresses included.
 func ParseName(name string) (string, error) {
-	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true), idna.Transitional(false))
-	ascii, err := profile.ToASCII(strings.TrimSuffix(name, "."))
-	if err == nil {
-		ascii, err = mail.ParseDomain(ascii)
-	}
-	if _, notAddr := netip.ParseAddr(ascii); err != nil || notAddr == nil || endsInDigits(ascii) || !utf8.ValidString(name) {
+	ascii, err := dns.ToASCII(name)
+	if _, notAddr := netip.ParseAddr(ascii); err != nil || notAddr == nil || endsInDigits(ascii) {
 		return "", fault.New(fault.Invalid, "validation-failed", "not a domain name").At("name")
 	}
 	return ascii, nil

@@ -63,6 +63,7 @@ type selected struct {
 	view     *mailbox.View
 	keywords int // of the list that the client was told last
 	watch    *watch
+	doubtful mailbox.UIDRanges // messages whose flags the client may think to know and does not
 	saved    mailbox.UIDRanges // the result that "$" stands for (RFC 5182)
 }
 

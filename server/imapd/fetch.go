@@ -64,7 +64,7 @@ type letter struct {
 	row     mailbox.Row
 	meta    *mime.Message
 	content mailbox.Content
-	marked  bool // \Seen by this command
+	marked  bool // \Seen by this command, so that its flags are told
 }
 
 func (f *fetcher) run(ctx context.Context) error {
@@ -82,7 +82,7 @@ func (f *fetcher) run(ctx context.Context) error {
 	}
 	view := f.c.sel.view
 	for i, e := range f.found.all(view) {
-		f.begin(i, e, e.Flags)
+		f.begin(i, e, false)
 		f.c.w.EndFetch()
 		if f.c.w.Err() != nil {
 			break
@@ -148,7 +148,7 @@ func (f *fetcher) rows(ctx context.Context, want mailbox.Items) error {
 			return nil
 		}
 		e := f.c.sel.view.At(i)
-		f.begin(i, e, e.Flags)
+		f.begin(i, e, false)
 		f.writeRow(row, values)
 		f.c.w.EndFetch()
 		return nil
@@ -211,15 +211,15 @@ func (f *fetcher) valuesAnew(ctx context.Context, uid uint32) (values, error) {
 	return v, err
 }
 
-// begin starts a line with what the view knows.
-func (f *fetcher) begin(i int, e mailbox.Entry, flags mail.FlagSet) {
+// begin starts a line with what the view knows. Flags are told when they were asked for, or are new to the client.
+func (f *fetcher) begin(i int, e mailbox.Entry, marked bool) {
 	w := f.c.w
 	w.BeginFetch(uint32(i) + 1)
 	if f.in.Options.UID {
 		w.FetchUID(imap.UID(e.UID))
 	}
-	if f.in.Options.Flags || flags != e.Flags {
-		w.FetchFlags(f.spell(flags))
+	if f.in.Options.Flags || marked {
+		w.FetchFlags(f.spell(e.Flags))
 	}
 }
 

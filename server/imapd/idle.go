@@ -119,7 +119,7 @@ func (c *conn) pushNews(ctx context.Context) {
 	case err != nil:
 		c.log.WarnContext(ctx, "imap updates not read", slog.String("error", err.Error()))
 		c.w.Status(imap.StatusResponseTypeOK, "", "Still here, updates are late")
-	default:
+	case !c.quit:
 		c.tell(true, nil)
 	}
 	c.flush()

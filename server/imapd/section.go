@@ -115,9 +115,15 @@ func (f *fetcher) mark(ctx context.Context) error {
 		return err
 	}
 	s.watch.suspect()
-	if err := f.c.look(ctx); err == nil {
-		f.c.tell(false, set)
+	if err := f.c.look(ctx); err != nil {
+		// What became of them is told when the mailbox can be read again.
+		for _, l := range f.batch {
+			l.marked = false
+		}
+		s.doubt(set)
+		return nil
 	}
+	f.c.tell(false, set)
 	return nil
 }
 
@@ -136,13 +142,7 @@ func (f *fetcher) show(ctx context.Context, l *letter) error {
 		return nil
 	}
 	e := f.c.sel.view.At(i)
-	if l.marked {
-		// The view has it already, unless it could not be read again. Either way it is new to the client.
-		e.Flags &^= mail.SeenBit
-		f.begin(i, e, e.Flags|mail.SeenBit)
-	} else {
-		f.begin(i, e, e.Flags)
-	}
+	f.begin(i, e, l.marked)
 	f.writeRow(&l.row, f.lettersValues(l))
 	f.writeSections(l, made)
 	f.c.w.EndFetch()

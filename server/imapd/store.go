@@ -109,6 +109,7 @@ func (c *conn) storeFlags(ctx context.Context, uids mailbox.UIDRanges, own ownCh
 	c.sel.watch.suspect()
 	if err := c.look(ctx); err != nil {
 		// It is done; what became of it is told when the mailbox can be read again.
+		c.sel.doubt(uids)
 		return ok("Done")
 	}
 	if gone := c.tellOwn(uids, own); gone && !byUID {
@@ -136,7 +137,7 @@ func (c *conn) tellOwn(uids mailbox.UIDRanges, own ownChange) (gone bool) {
 				continue
 			}
 		}
-		if !own.silent || e.Flags != own.on(before.At(j).Flags, after.Keywords()) {
+		if !own.silent || c.sel.doubtful.Has(e.UID) || e.Flags != own.on(before.At(j).Flags, after.Keywords()) {
 			c.writeFlags(i, e, &names)
 		}
 	}

@@ -62,11 +62,10 @@ func (c *conn) catchUp(ctx context.Context, expunges bool) {
 	switch err := c.look(ctx); {
 	case fault.Is(err, fault.NotFound):
 		c.bye(byeDeleted)
-		return
-	case err != nil && !errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), c.quit:
+	case err != nil:
 		c.log.WarnContext(ctx, "imap updates not read", slog.String("error", err.Error()))
-	}
-	if !c.quit {
+	default:
 		c.tell(expunges, nil)
 	}
 }
@@ -79,7 +78,7 @@ func (c *conn) tell(expunges bool, except mailbox.UIDRanges) {
 	if !expunges {
 		newer = mailbox.Hold(older, newer)
 	}
-	if older == newer {
+	if older == newer && len(s.doubtful) == 0 {
 		return
 	}
 	diff := mailbox.Compare(older, newer)
@@ -93,13 +92,24 @@ func (c *conn) tell(expunges bool, except mailbox.UIDRanges) {
 	names := namer{keywords: newer.Keywords()}
 	for _, i := range diff.Changed {
 		e := newer.At(i)
-		if j, found := older.Find(e.UID); !found || older.At(j).Flags != e.Flags {
-			if !except.Has(e.UID) {
-				c.writeFlags(i, e, &names)
-			}
+		if j, found := older.Find(e.UID); found && older.At(j).Flags == e.Flags || except.Has(e.UID) || s.doubtful.Has(e.UID) {
+			continue
+		}
+		c.writeFlags(i, e, &names)
+	}
+	for i, e := range newer.In(s.doubtful) {
+		if !except.Has(e.UID) {
+			c.writeFlags(i, e, &names)
 		}
 	}
-	s.view = newer
+	s.view, s.doubtful = newer, nil
+}
+
+// doubt makes the next look tell the flags of messages even if the session's view has them right: the client was left to assume
+// the outcome of its own change, and it could not be read.
+func (s *selected) doubt(uids mailbox.UIDRanges) {
+	s.doubtful = append(s.doubtful, uids...).Normal()
+	s.watch.suspect()
 }
 
 // tellKeywords tells of keywords that somebody has made, before they appear on messages.

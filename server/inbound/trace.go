@@ -33,7 +33,7 @@ func received(hostname string, peer mail.Peer, env mail.Envelope, id string) str
 	var b strings.Builder
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n\tby %s with %s", traceText(peer.Helo), addressLiteral(peer), hostname, protocolName(peer, env))
 	if peer.TLS != "" {
-		fmt.Fprintf(&b, " (%s)", strings.ReplaceAll(traceTLS(peer.TLS), "\r\n", ""))
+		fmt.Fprintf(&b, " (%s)", traceTLS(peer.TLS))
 	}
 	fmt.Fprintf(&b, "\r\n\tid %s", id)
 	if len(env.Recipients) == 1 {
@@ -89,34 +89,4 @@ func finalFields(from, to mail.Address) string {
 // (RFC 8601 §2.2), so that a forged field further down can never be the first.
 func authenticationResults(hostname string) string {
 	return "Authentication-Results: " + hostname + "; none\r\n"
-}
-
-// authservID gives the authserv-id of an Authentication-Results field's body, in lower case (RFC 8601 §2.2): comments and
-// quotes removed, up to the version or the semicolon.
-func authservID(value string) string {
-	var out strings.Builder
-	depth := 0
-	for i := range len(value) {
-		c := value[i]
-		switch {
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0:
-		case c == ';':
-			return firstWord(out.String())
-		default:
-			out.WriteByte(c)
-		}
-	}
-	return firstWord(out.String())
-}
-
-func firstWord(s string) string {
-	words := strings.Fields(strings.ReplaceAll(s, `"`, ""))
-	if len(words) == 0 {
-		return ""
-	}
-	return strings.ToLower(words[0])
 }

@@ -51,7 +51,7 @@ type TaskArgs struct {
 // Kind is the job's name in the queue's tables.
 func (TaskArgs) Kind() string { return "recurring_task" }
 
-// InsertOpts names the queue. A task that is still waiting is not inserted again.
+// InsertOpts names the queue. However many nodes lead one after the other, a task is inserted at most once a minute.
 func (TaskArgs) InsertOpts() queue.InsertOpts {
 	return queue.InsertOpts{Queue: queue.Maintenance, MaxAttempts: 3, UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: time.Minute}}
 }

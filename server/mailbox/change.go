@@ -25,43 +25,50 @@ type StoreResult struct {
 
 // What follows the lock sees everything that was committed while it waited, because it is another statement. All of it reads the
 // state before the change: modseq + 1 is the same number everywhere. A change that alters nothing writes nothing.
-// $1 mailbox, $2 $3 ranges, $4 bits to set, $5 bits to keep, $6 time, $7 state of \Seen whose messages flip (2: none),
-// $8 by how much unseen moves for each, $9 unchanged since.
-const storeTouched = `
+// $1 mailbox, $2 $3 messages (see selection), $4 bits to set, $5 bits to keep, $6 time, $7 state of \Seen whose messages flip
+// (2: none), $8 by how much unseen moves for each, $9 unchanged since.
+const (
+	storeSeen = `
 WITH seen AS (
-	SELECT count(*) AS n FROM unnest($2::int[], $3::int[]) AS r (lo, hi)
-	JOIN mailbox_message mm ON mm.mailbox_key = $1 AND mm.uid BETWEEN r.lo AND r.hi
-	WHERE $7::int < 2 AND mm.flags & 1 = $7 AND mm.modseq <= $9::bigint
+	SELECT count(*) AS n FROM mailbox_message mm
+	WHERE $7::int < 2 AND mm.mailbox_key = $1 AND mm.flags & 1 = $7 AND mm.modseq <= $9::bigint`
+	storeTouched = `
 ), touched AS (
 	UPDATE mailbox_message mm
 	SET flags = (mm.flags & $5::int) | $4::int, modseq = (SELECT modseq + 1 FROM mailbox WHERE key = $1)
-	FROM unnest($2::int[], $3::int[]) AS r (lo, hi)
-	WHERE mm.mailbox_key = $1 AND mm.uid BETWEEN r.lo AND r.hi AND mm.modseq <= $9 AND (mm.flags & $5) | $4 <> mm.flags
+	WHERE mm.mailbox_key = $1 AND mm.modseq <= $9 AND (mm.flags & $5) | $4 <> mm.flags`
+	// The log says what was asked for: a reader that replays it on the messages that it knows finds the same that changed.
+	storeLogged = `
 	RETURNING mm.uid
+), logged AS (
+	INSERT INTO mailbox_change (mailbox_key, modseq, kind, uids, add_flags, del_flags, at)
+	SELECT key, modseq + 1, 1, $10::bytea, $4, ~$5, $6::timestamptz FROM mailbox WHERE key = $1 AND EXISTS (SELECT FROM touched)
 )`
-
-const storeBump = `
+	// With UNCHANGEDSINCE it must say which messages passed the test.
+	storeLoggedExactly = `
+	RETURNING mm.uid
+), changed AS (
+	SELECT string_agg(int4send(uid) || int4send(uid), '' ORDER BY uid) AS uids FROM touched
+), logged AS (
+	INSERT INTO mailbox_change (mailbox_key, modseq, kind, uids, add_flags, del_flags, at)
+	SELECT m.key, m.modseq + 1, 1, changed.uids, $4, ~$5, $6::timestamptz FROM mailbox m, changed
+	WHERE m.key = $1 AND changed.uids IS NOT NULL
+)`
+	storeBump = `
 UPDATE mailbox SET modseq = modseq + 1, unseen = unseen + $8::int * (SELECT n FROM seen)::int
 WHERE key = $1 AND EXISTS (SELECT FROM touched)
 RETURNING modseq, (SELECT count(*) FROM touched)`
+	storeChanged = `, (SELECT uids FROM changed)`
 
-// The log says what was asked for: a reader that replays it on the messages that it knows finds the same that changed.
-const sqlStore = storeTouched + `, logged AS (
-	INSERT INTO mailbox_change (mailbox_key, modseq, kind, uids, add_flags, del_flags, at)
-	SELECT key, modseq + 1, 1, $10::bytea, $4, ~$5, $6::timestamptz FROM mailbox WHERE key = $1 AND EXISTS (SELECT FROM touched)
-)` + storeBump
+	sqlStoreRange      = storeSeen + inRange + storeTouched + inRange + storeLogged + storeBump
+	sqlStoreList       = storeSeen + inList + storeTouched + inList + storeLogged + storeBump
+	sqlStoreRangeSince = storeSeen + inRange + storeTouched + inRange + storeLoggedExactly + storeBump + storeChanged
+	sqlStoreListSince  = storeSeen + inList + storeTouched + inList + storeLoggedExactly + storeBump + storeChanged
 
-// With UNCHANGEDSINCE it must say which messages passed the test. ($10 is the state before: who failed it.)
-const sqlStoreConditional = storeTouched + `, logged AS (
-	INSERT INTO mailbox_change (mailbox_key, modseq, kind, uids, add_flags, del_flags, at)
-	SELECT key, modseq + 1, 1, (SELECT string_agg(int4send(uid) || int4send(uid), '' ORDER BY uid) FROM touched), $4, ~$5, $6::timestamptz
-	FROM mailbox WHERE key = $1 AND EXISTS (SELECT FROM touched)
-)` + storeBump + `, (SELECT string_agg(int4send(uid) || int4send(uid), '' ORDER BY uid) FROM touched)`
-
-const sqlStoreFailed = `
-SELECT mm.uid FROM unnest($2::int[], $3::int[]) AS r (lo, hi)
-JOIN mailbox_message mm ON mm.mailbox_key = $1 AND mm.uid BETWEEN r.lo AND r.hi
-WHERE mm.modseq > $4 ORDER BY mm.uid`
+	storeFailed         = `SELECT mm.uid FROM mailbox_message mm WHERE mm.mailbox_key = $1 AND mm.modseq > $4`
+	sqlStoreFailedRange = storeFailed + inRange + ` ORDER BY mm.uid`
+	sqlStoreFailedList  = storeFailed + inList + ` ORDER BY mm.uid`
+)
 
 // Store changes flags of messages. Uids that are not there are passed over. New keywords join the mailbox's list; the error is
 // fault.Limited "keyword-limit" when they do not fit. Others: fault.Invalid for what is no flag, fault.NotFound, fault.Unavailable.
@@ -78,12 +85,13 @@ func (s *Service) store(ctx context.Context, m Mailbox, uids UIDRanges, change F
 	if err != nil {
 		return StoreResult{}, err
 	}
-	w := storeWork{key: m.Key, uids: uids.Normal(), add: add, keep: keep, since: math.MaxInt64, s: s}
+	pick, err := s.pick(ctx, m, uids)
+	if err != nil || pick.empty() {
+		return StoreResult{}, err
+	}
+	w := storeWork{key: m.Key, pick: pick, add: add, keep: keep, since: math.MaxInt64, s: s}
 	if change.UnchangedSince != nil {
 		w.conditional, w.since = true, int64(min(*change.UnchangedSince, math.MaxInt64))
-	}
-	if len(w.uids) == 0 {
-		return StoreResult{}, nil
 	}
 	result, err := w.run(ctx)
 	if err != nil {
@@ -123,7 +131,7 @@ func (s *Service) changeBits(ctx context.Context, m Mailbox, change FlagChange) 
 type storeWork struct {
 	s           *Service
 	key         int64
-	uids        UIDRanges
+	pick        selection
 	add, keep   mail.FlagSet
 	since       int64
 	conditional bool
@@ -131,21 +139,17 @@ type storeWork struct {
 
 // run sends lock and change in one batch, which is one transaction.
 func (w *storeWork) run(ctx context.Context) (StoreResult, error) {
-	lo, hi := w.uids.columns()
 	flips, by := w.seen()
-	args := []any{w.key, lo, hi, int32(w.add), int32(w.keep), w.s.clk.Now(), flips, by, w.since}
-	sql := sqlStore
-	if w.conditional {
-		sql = sqlStoreConditional
-	} else {
-		args = append(args, w.uids.bytes())
-	}
+	what, from := w.pick.args()
+	args := []any{w.key, what, from, int32(w.add), int32(w.keep), w.s.clk.Now(), flips, by, w.since}
 	b := &pgx.Batch{}
 	b.Queue(sqlLockMailboxes, []int64{w.key})
 	if w.conditional {
-		b.Queue(sqlStoreFailed, w.key, lo, hi, w.since)
+		b.Queue(w.pick.choose(sqlStoreFailedRange, sqlStoreFailedList), w.key, what, from, w.since)
+		b.Queue(w.pick.choose(sqlStoreRangeSince, sqlStoreListSince), args...)
+	} else {
+		b.Queue(w.pick.choose(sqlStoreRange, sqlStoreList), append(args, w.pick.uids.bytes())...)
 	}
-	b.Queue(sql, args...)
 	results := w.s.pool.SendBatch(ctx, b)
 	out, err := w.read(results)
 	if closed := results.Close(); err == nil {

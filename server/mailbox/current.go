@@ -136,7 +136,7 @@ func (s *Service) read(ctx context.Context, h head, modseq uint64, next uint32) 
 	return n, nil
 }
 
-var errRow = errors.New("unexpected form of a row") //nolint:gochecknoglobals // a sentinel
+var errRow = errors.New("unexpected form of a row")
 
 // take reads one row in binary form.
 func (n *news) take(raw [][]byte) error {

@@ -29,7 +29,6 @@ type env struct {
 	dir    string
 	dsn    string
 	domain mail.DomainID
-	logged *strings.Builder
 	hook   atomic.Pointer[func(body.Step) error]
 }
 

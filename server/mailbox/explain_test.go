@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,20 +15,13 @@ import (
 // explained are the statements of a command, with arguments that touch little. On 100,000 messages none of them may read a
 // table from end to end.
 func explained(w *person, other int64) map[string][]any {
-	lo, hi := UIDs(7, 500, 90_000).columns()
 	now := time.Now()
 	id := uuid(mail.MessageID{}.New(now))
-	return map[string][]any{
+	out := map[string][]any{
 		sqlMailboxByKey:     {w.inbox},
 		sqlMailboxByName:    {uuid(w.id), "Archive"},
 		sqlMailboxes:        {uuid(w.id)},
-		sqlCatchUp:          {w.inbox, int64(2), int64(99_000)},
-		sqlStore:            {w.inbox, lo, hi, int32(1), int32(allFlags), now, int32(0), int32(-1), int64(math.MaxInt64), UIDs(1).bytes()},
-		sqlStoreConditional: {w.inbox, lo, hi, int32(1), int32(allFlags), now, int32(0), int32(-1), int64(5)},
-		sqlStoreFailed:      {w.inbox, lo, hi, int64(5)},
-		sqlExpunge:          {w.inbox, lo, hi, int32(0), now, uuid(w.id)},
-		sqlCopy:             {w.inbox, other, lo, hi, []int32{}, []int32{}},
-		sqlMove:             {w.inbox, other, lo, hi, []int32{}, []int32{}, now},
+		sqlCatchUp:          {w.inbox, int64(19_990), int64(99_000)},
 		sqlRowsRange:        {w.inbox, true, true, int32(50_000), int32(MaxUID)},
 		sqlRowsSet:          {w.inbox, true, true, []int32{1, 2, 3}},
 		sqlMessage:          {id},
@@ -54,22 +48,38 @@ func explained(w *person, other int64) map[string][]any {
 		sqlAppendQuota: {uuid(w.id)},
 		sqlGarbage:     {now},
 	}
-}
-
-// planNode is what matters of a node of EXPLAIN (FORMAT JSON).
-type planNode struct {
-	Type     string     `json:"Node Type"`
-	Relation string     `json:"Relation Name"`
-	Plans    []planNode `json:"Plans"`
-}
-
-func (n planNode) scans() []string {
-	var out []string
-	if n.Type == "Seq Scan" && n.Relation != "" {
-		out = append(out, n.Relation)
+	var many UIDRanges
+	for i := range uint32(500) {
+		many = append(many, UIDRange{i * 190, i * 190})
 	}
-	for _, p := range n.Plans {
-		out = append(out, p.scans()...)
+	for _, pick := range []selection{{UIDs(7)}, {UIDRanges{{500, 700}}}, {UIDs(7, 500, 90_000)}, {many.Normal()}} {
+		what, from := pick.args()
+		store := []any{w.inbox, what, from, int32(1), int32(allFlags), now, int32(0), int32(-1), int64(math.MaxInt64)}
+		move := []any{w.inbox, what, from, other, []int32{}, []int32{}, now}
+		add := func(byRange, byList string, args ...any) {
+			out[pick.choose(byRange, byList)+fmt.Sprintf(" -- %d uids", pick.uids.Count())] = args
+		}
+		add(sqlStoreRange, sqlStoreList, append(store, UIDs(1).bytes())...)
+		add(sqlStoreRangeSince, sqlStoreListSince, store...)
+		add(sqlStoreFailedRange, sqlStoreFailedList, w.inbox, what, from, int64(5))
+		add(sqlExpungeRange, sqlExpungeList, w.inbox, what, from, int32(0), now, uuid(w.id))
+		add(sqlCopyRange, sqlCopyList, move[:6]...)
+		add(sqlMoveRange, sqlMoveList, move...)
+	}
+	return out
+}
+
+// scans lists the tables that a plan (EXPLAIN FORMAT JSON) reads from end to end.
+func scans(node map[string]any) []string {
+	var out []string
+	if name, ok := node["Relation Name"].(string); ok && node["Node Type"] == "Seq Scan" {
+		out = append(out, name)
+	}
+	below, _ := node["Plans"].([]any)
+	for _, x := range below {
+		if child, ok := x.(map[string]any); ok {
+			out = append(out, scans(child)...)
+		}
 	}
 	return out
 }
@@ -79,44 +89,65 @@ func TestNoCommandReadsAWholeTable(t *testing.T) {
 	e := newEnv(t)
 	w := e.person()
 	e.seed(w, w.inbox, 100_000)
-	for i := range 40 { // more mailboxes and accounts than a page holds
+	e.exec(`INSERT INTO mailbox_change SELECT $1, i, 1, '\x0000000100000001', 1, 0, now() FROM generate_series(3, 20000) i`, w.inbox)
+	e.exec(`INSERT INTO body_garbage SELECT account_id, file, now() + interval '1 h' FROM message WHERE account_id = $1`, w.id)
+	e.exec(`ANALYZE`)
+	e.explainAll(t, w, "one mailbox only", "mailbox_message", "message", "mailbox_change", "body_garbage")
+	for i := range 40 {
 		other := e.person()
 		e.seed(other, other.inbox, 50+i)
 	}
-	e.exec(`INSERT INTO mailbox_change SELECT $1, i, 1, '\x0000000100000001', 1, 0, now() FROM generate_series(3, 20000) i`, w.inbox)
-	e.exec(`INSERT INTO body_garbage SELECT account_id, file, now() + interval '1 h' FROM message WHERE account_id = $1`, w.id)
 	e.exec(`INSERT INTO account SELECT gen_random_uuid(), domain_id, 'x' || i, local, name, role, status, password_hash, auth_epoch, quota_bytes,
-		next_uid_validity, version, created_at, updated_at FROM account, generate_series(1, 2000) i WHERE id = $1`, w.id)
+		next_uid_validity, version, created_at, updated_at FROM account, generate_series(1, 20000) i WHERE id = $1`, w.id)
 	e.exec(`INSERT INTO account_usage SELECT id FROM account ON CONFLICT DO NOTHING`)
 	e.exec(`INSERT INTO mailbox (id, account_id, name, uid_validity, created_at) SELECT gen_random_uuid(), id, 'INBOX', 1, now() FROM account ON CONFLICT DO NOTHING`)
 	e.exec(`ANALYZE`)
+	e.explainAll(t, w, "many mailboxes", "mailbox_message", "message", "mailbox_change", "body_garbage", "account", "account_usage", "mailbox")
+}
+
+// explainAll looks at the plans for these arguments, and at those for any.
+func (e *env) explainAll(t *testing.T, w *person, shape string, tables ...string) {
+	t.Helper()
 	conn, err := e.pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	// As the committer runs them, and as a pooled connection does after some uses.
-	if _, err := conn.Exec(t.Context(), sqlCommitterSettings); err != nil {
-		t.Fatal(err)
-	}
 	for sql, args := range explained(w, w.box("Archive").Key) {
 		tx, err := conn.Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		var text string
-		if err := tx.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&text); err != nil {
+		generic := strings.TrimSuffix(strings.Repeat("NULL, ", len(args)), ", ")
+		if _, err := tx.Exec(t.Context(), "PREPARE any_args AS "+sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
+		}
+		var plans [2]string
+		err = tx.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&plans[0])
+		if err == nil {
+			_, err = tx.Exec(t.Context(), "SET LOCAL plan_cache_mode = force_generic_plan")
+		}
+		if err == nil {
+			err = tx.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) EXECUTE any_args ("+generic+")").Scan(&plans[1])
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		for i, text := range plans {
+			var list []map[string]map[string]any
+			if err := json.Unmarshal([]byte(text), &list); err != nil {
+				t.Fatal(err)
+			}
+			found := slices.DeleteFunc(scans(list[0]["Plan"]), func(name string) bool { return !slices.Contains(tables, name) })
+			if len(found) > 0 {
+				t.Errorf("%s, %s: reads %s from end to end:\n%s\n%s", shape, []string{"custom plan", "generic plan"}[i], strings.Join(found, ", "), sql, text)
+			}
+		}
+		if _, err := tx.Exec(t.Context(), "DEALLOCATE any_args"); err != nil {
+			t.Fatal(err)
 		}
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
-		}
-		var plans []struct{ Plan planNode }
-		if err := json.Unmarshal([]byte(text), &plans); err != nil {
-			t.Fatal(err)
-		}
-		if scans := plans[0].Plan.scans(); len(scans) > 0 {
-			t.Errorf("reads %s from end to end:\n%s\n%s", strings.Join(scans, ", "), sql, text)
 		}
 	}
 }

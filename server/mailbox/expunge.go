@@ -18,12 +18,13 @@ type ExpungeResult struct {
 }
 
 // The messages leave the mailbox; those that no other mailbox shows leave the account, and their files become garbage (D-25).
-// It runs after the locks of the mailbox and of the account's usage, which guards refs. $1 mailbox, $2 $3 ranges, $4 flags that
-// a message must have, $5 time, $6 account.
-const sqlExpunge = `
+// It runs after the locks of the mailbox and of the account's usage, which guards refs. $1 mailbox, $2 $3 messages (see
+// selection), $4 flags that a message must have, $5 time, $6 account.
+const (
+	expungeGone = `
 WITH gone AS (
-	DELETE FROM mailbox_message mm USING unnest($2::int[], $3::int[]) AS r (lo, hi)
-	WHERE mm.mailbox_key = $1 AND mm.uid BETWEEN r.lo AND r.hi AND mm.flags & $4::int = $4
+	DELETE FROM mailbox_message mm WHERE mm.mailbox_key = $1 AND mm.flags & $4::int = $4`
+	expungeRest = `
 	RETURNING mm.uid, mm.flags, mm.message_key
 ), per AS (
 	SELECT message_key, count(*)::int AS n FROM gone GROUP BY message_key
@@ -51,6 +52,10 @@ UPDATE mailbox m SET modseq = m.modseq + 1, total = m.total - c.n, unseen = m.un
 FROM (SELECT count(*)::int AS n, (count(*) FILTER (WHERE flags & 1 = 0))::int AS unseen FROM gone) c, size, runs
 WHERE m.key = $1 AND c.n > 0
 RETURNING m.modseq, runs.uids`
+
+	sqlExpungeRange = expungeGone + inRange + expungeRest
+	sqlExpungeList  = expungeGone + inList + expungeRest
+)
 
 // Expunge removes messages with \Deleted: those among uids, or all when uids is nil (RFC 9051 §6.4.3, §6.4.9). It returns which
 // were removed; a session may have to keep that back (D-36).
@@ -130,11 +135,12 @@ func (r UIDRanges) cut(last uint32) (below, above UIDRanges) {
 }
 
 func (s *Service) removePart(ctx context.Context, m Mailbox, uids UIDRanges, with mail.FlagSet) (ExpungeResult, error) {
-	if len(uids) == 0 {
-		return ExpungeResult{}, nil
+	pick, err := s.pick(ctx, m, uids)
+	if err != nil || pick.empty() {
+		return ExpungeResult{}, err
 	}
 	b := &pgx.Batch{}
-	queueExpunge(b, m, uids, with, s.clk.Now())
+	queueExpunge(b, m, pick, with, s.clk.Now())
 	results := s.pool.SendBatch(ctx, b)
 	out, err := readExpunge(results)
 	if closed := results.Close(); err == nil {
@@ -149,11 +155,11 @@ func (s *Service) removePart(ctx context.Context, m Mailbox, uids UIDRanges, wit
 	return out, nil
 }
 
-func queueExpunge(b *pgx.Batch, m Mailbox, uids UIDRanges, with mail.FlagSet, now time.Time) {
-	lo, hi := uids.columns()
+func queueExpunge(b *pgx.Batch, m Mailbox, pick selection, with mail.FlagSet, now time.Time) {
+	what, from := pick.args()
 	b.Queue(sqlLockMailboxes, []int64{m.Key})
 	b.Queue(sqlLockUsage, uuids(m.Account))
-	b.Queue(sqlExpunge, m.Key, lo, hi, int32(with), now, uuid(m.Account))
+	b.Queue(pick.choose(sqlExpungeRange, sqlExpungeList), m.Key, what, from, int32(with), now, uuid(m.Account))
 }
 
 func readExpunge(results pgx.BatchResults) (ExpungeResult, error) {

@@ -31,7 +31,7 @@ func TestNamesHaveOneStoredForm(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"inbox": "INBOX", "InBox": "INBOX", "inbox/Sub": "INBOX/Sub", "INBOXES": "INBOXES", "a/inbox": "a/inbox",
-		"Entwu\u0308rfe": "Entwürfe", "a/b/": "a/b", "&AOQ-": "&AOQ-", "a.b": "a.b", " x": " x", "日本": "日本",
+		"Entwu\u0308rfe": "Entwürfe", "a/b/": "a/b", "&AOQ-": "&AOQ-", "a.b": "a.b", "日本": "日本",
 		strings.Repeat("a/", 19) + "a": strings.Repeat("a/", 19) + "a",
 	} {
 		if got, err := CleanName(in); err != nil || got != want {

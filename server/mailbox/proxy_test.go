@@ -31,11 +31,11 @@ const (
 	proxyLoseAndGo // as proxyLoseReply, and down from then on
 )
 
-func newProxy(t testing.TB, dsn string) (p *proxy, through string) {
-	t.Helper()
+func newProxy(tb testing.TB, dsn string) (p *proxy, through string) {
+	tb.Helper()
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	port := strconv.Itoa(int(cfg.Port))
 	p = &proxy{kind: "tcp", to: net.JoinHostPort(cfg.Host, port)}
@@ -43,10 +43,10 @@ func newProxy(t testing.TB, dsn string) (p *proxy, through string) {
 		p.kind, p.to = "unix", filepath.Join(cfg.Host, ".s.PGSQL."+port)
 	}
 	if p.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	go p.serve()
-	t.Cleanup(func() { p.l.Close(); p.cut() })
+	tb.Cleanup(func() { p.l.Close(); p.cut() })
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword(cfg.User, cfg.Password), Host: p.l.Addr().String(), Path: "/" + cfg.Database,
 		RawQuery: "sslmode=disable",

@@ -69,8 +69,8 @@ func (s *Service) renameInbox(ctx context.Context, tx pgx.Tx, t *tree, inbox Mai
 		return Mailbox{}, err
 	}
 	words := mapKeywords(allFlags, keywords, keywords)
-	lo, hi := AllUIDs().columns()
-	if _, err := tx.Exec(ctx, sqlMove, inbox.Key, target.Key, lo, hi, words.from, words.to, s.clk.Now()); err != nil {
+	what, from := everything().args()
+	if _, err := tx.Exec(ctx, sqlMoveRange, inbox.Key, what, from, target.Key, words.from, words.to, s.clk.Now()); err != nil {
 		return Mailbox{}, deliveryFault(err)
 	}
 	return selectMailbox(ctx, tx, sqlMailboxByKey, target.Key)
@@ -162,7 +162,7 @@ func (s *Service) Delete(ctx context.Context, p mail.Principal, key int64) error
 			return errNotFound("mailbox")
 		}
 		b := &pgx.Batch{}
-		queueExpunge(b, *now, AllUIDs(), 0, s.clk.Now())
+		queueExpunge(b, *now, everything(), 0, s.clk.Now())
 		b.Queue(sqlDeleteChanges, key)
 		b.Queue(sqlDeleteMailbox, key)
 		if now.Subscribed {

@@ -20,11 +20,11 @@ const multipart = "From: =?utf-8?q?J=C3=B6rg?= <j@example.test>\r\nTo: a@example
 	"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nThe text\r\nof it.\r\n--x\r\nContent-Type: application/pdf\r\n" +
 	"Content-Disposition: attachment; filename=\"a.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--x--\r\n"
 
-func scanned(t testing.TB, text string) *mime.Message {
-	t.Helper()
+func scanned(tb testing.TB, text string) *mime.Message {
+	tb.Helper()
 	m, err := mime.Scan(strings.NewReader(text), int64(len(text)))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }

@@ -41,13 +41,13 @@ func (r CopyResult) Pairs() iter.Seq2[uint32, uint32] {
 	}
 }
 
-// Both statements run after the locks. $1 source, $2 target, $3 $4 ranges, $5 $6 keyword bits of the source and what they are in
+// Both statements run after the locks. $1 source, $2 $3 messages (see selection), $4 target, $5 $6 keyword bits of the source and what they are in
 // the target, $7 the time of a move.
 const (
 	copySource = `
 WITH src AS (
-	SELECT mm.uid, mm.flags, mm.message_key FROM unnest($3::int[], $4::int[]) AS r (lo, hi)
-	JOIN mailbox_message mm ON mm.mailbox_key = $1 AND mm.uid BETWEEN r.lo AND r.hi
+	SELECT mm.uid, mm.flags, mm.message_key FROM mailbox_message mm WHERE mm.mailbox_key = $1`
+	copyRest = `
 ), per AS (
 	SELECT message_key, count(*)::int AS n FROM src GROUP BY message_key
 ), size AS (
@@ -57,8 +57,8 @@ WITH src AS (
 )`
 	moveSource = `
 WITH src AS (
-	DELETE FROM mailbox_message mm USING unnest($3::int[], $4::int[]) AS r (lo, hi)
-	WHERE mm.mailbox_key = $1 AND mm.uid BETWEEN r.lo AND r.hi
+	DELETE FROM mailbox_message mm WHERE mm.mailbox_key = $1`
+	moveRest = `
 	RETURNING mm.uid, mm.flags, mm.message_key
 ), per AS (
 	SELECT message_key, count(*)::int AS n FROM src GROUP BY message_key
@@ -70,7 +70,7 @@ WITH src AS (
 	SELECT m.key, m.modseq + 1, src.message_key, (m.uid_next + row_number() OVER (ORDER BY src.uid) - 1)::int,
 		src.flags & 31 | CASE WHEN src.flags < 32 THEN 0 ELSE coalesce((
 			SELECT bit_or(k.new) FROM unnest($5::int[], $6::int[]) AS k (old, new) WHERE src.flags & k.old <> 0), 0) END
-	FROM src, mailbox m WHERE m.key = $2
+	FROM src, mailbox m WHERE m.key = $4
 ), runs AS (
 	SELECT string_agg(int4send(lo) || int4send(hi), '' ORDER BY lo) AS uids FROM (
 		SELECT min(uid) AS lo, max(uid) AS hi FROM (SELECT uid, uid - row_number() OVER (ORDER BY uid) AS run FROM src) u GROUP BY run
@@ -78,23 +78,28 @@ WITH src AS (
 ), c AS (
 	SELECT count(*)::int AS n, (count(*) FILTER (WHERE flags & 1 = 0))::int AS unseen FROM src
 )`
-	sqlCopy = copySource + transferTarget + `
+	copyEnd = `
 UPDATE mailbox m SET modseq = m.modseq + 1, uid_next = m.uid_next + c.n, total = m.total + c.n, unseen = m.unseen + c.unseen,
 	bytes = m.bytes + size.bytes
-FROM c, size, runs WHERE m.key = $2 AND c.n > 0
+FROM c, size, runs WHERE m.key = $4 AND c.n > 0
 RETURNING m.key, m.modseq, m.uid_next - c.n, m.uid_validity, runs.uids`
 	// A move within one mailbox gives new uids and changes no counter.
-	sqlMove = moveSource + transferTarget + `, logged AS (
+	moveEnd = `, logged AS (
 	INSERT INTO mailbox_change (mailbox_key, modseq, kind, uids, add_flags, del_flags, at)
 	SELECT m.key, m.modseq + 1, 2, runs.uids, 0, 0, $7::timestamptz FROM mailbox m, runs WHERE m.key = $1 AND runs.uids IS NOT NULL
 )
 UPDATE mailbox m SET modseq = m.modseq + 1,
-	uid_next = m.uid_next + CASE WHEN m.key = $2 THEN c.n ELSE 0 END,
-	total = m.total + c.n * ((m.key = $2)::int - (m.key = $1)::int),
-	unseen = m.unseen + c.unseen * ((m.key = $2)::int - (m.key = $1)::int),
-	bytes = m.bytes + size.bytes * ((m.key = $2)::int - (m.key = $1)::int)
-FROM c, size, runs WHERE m.key IN ($1, $2) AND c.n > 0
-RETURNING m.key, m.modseq, m.uid_next - CASE WHEN m.key = $2 THEN c.n ELSE 0 END, m.uid_validity, runs.uids`
+	uid_next = m.uid_next + CASE WHEN m.key = $4 THEN c.n ELSE 0 END,
+	total = m.total + c.n * ((m.key = $4)::int - (m.key = $1)::int),
+	unseen = m.unseen + c.unseen * ((m.key = $4)::int - (m.key = $1)::int),
+	bytes = m.bytes + size.bytes * ((m.key = $4)::int - (m.key = $1)::int)
+FROM c, size, runs WHERE m.key IN ($1, $4) AND c.n > 0
+RETURNING m.key, m.modseq, m.uid_next - CASE WHEN m.key = $4 THEN c.n ELSE 0 END, m.uid_validity, runs.uids`
+
+	sqlCopyRange = copySource + inRange + copyRest + transferTarget + copyEnd
+	sqlCopyList  = copySource + inList + copyRest + transferTarget + copyEnd
+	sqlMoveRange = moveSource + inRange + moveRest + transferTarget + moveEnd
+	sqlMoveList  = moveSource + inList + moveRest + transferTarget + moveEnd
 )
 
 // Copy files messages of one mailbox into another of the same account as well. Only rows are written: the bytes are shared.
@@ -121,10 +126,11 @@ func (s *Service) transfer(ctx context.Context, p mail.Principal, from int64, ui
 	if source.Account != target.Account {
 		return CopyResult{}, fault.New(fault.Invalid, "other-account", "messages can be copied and moved within one account only")
 	}
-	w := transferWork{s: s, source: source, target: target, uids: uids.Normal(), move: move}
-	if len(w.uids) == 0 {
-		return CopyResult{UIDValidity: target.UIDValidity}, nil
+	pick, err := s.pick(ctx, source, uids)
+	if err != nil || pick.empty() {
+		return CopyResult{UIDValidity: target.UIDValidity}, err
 	}
+	w := transferWork{s: s, source: source, target: target, pick: pick, move: move}
 	if err := w.mapFlags(ctx); err != nil {
 		return CopyResult{}, err
 	}
@@ -145,7 +151,7 @@ func (s *Service) transfer(ctx context.Context, p mail.Principal, from int64, ui
 type transferWork struct {
 	s              *Service
 	source, target Mailbox
-	uids           UIDRanges
+	pick           selection
 	move           bool
 	words          bitMap
 }
@@ -162,7 +168,7 @@ func (w *transferWork) mapFlags(ctx context.Context) error {
 		return err
 	}
 	var used mail.FlagSet
-	for _, e := range v.In(w.uids) {
+	for _, e := range v.In(w.pick.uids) {
 		used |= e.Flags
 	}
 	keywords := w.target.Keywords
@@ -176,15 +182,15 @@ func (w *transferWork) mapFlags(ctx context.Context) error {
 }
 
 func (w *transferWork) queue(b *pgx.Batch) {
-	lo, hi := w.uids.columns()
-	args := []any{w.source.Key, w.target.Key, lo, hi, w.words.from, w.words.to}
+	what, from := w.pick.args()
+	args := []any{w.source.Key, what, from, w.target.Key, w.words.from, w.words.to}
 	b.Queue(sqlLockMailboxes, []int64{w.source.Key, w.target.Key})
 	if w.move {
-		b.Queue(sqlMove, append(args, w.s.clk.Now())...)
+		b.Queue(w.pick.choose(sqlMoveRange, sqlMoveList), append(args, w.s.clk.Now())...)
 		return
 	}
 	b.Queue(sqlLockUsage, uuids(w.source.Account)) // for refs, which a move leaves alone
-	b.Queue(sqlCopy, args...)
+	b.Queue(w.pick.choose(sqlCopyRange, sqlCopyList), args...)
 }
 
 func (w *transferWork) read(results pgx.BatchResults) (CopyResult, error) {

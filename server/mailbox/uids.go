@@ -94,15 +94,6 @@ func (r UIDRanges) All() iter.Seq[uint32] {
 	}
 }
 
-// columns gives the ends of the ranges as two arrays for unnest.
-func (r UIDRanges) columns() (first, last []int32) {
-	first, last = make([]int32, len(r)), make([]int32, len(r))
-	for i, x := range r {
-		first[i], last[i] = int32(x.First), int32(x.Last)
-	}
-	return first, last
-}
-
 // bytes gives the form of mailbox_change.uids: two 4-byte big-endian numbers per range.
 func (r UIDRanges) bytes() []byte {
 	out := make([]byte, 0, 8*len(r))

@@ -279,7 +279,8 @@ func TestRangesAreTidiedAndBounded(t *testing.T) {
 
 func BenchmarkView(b *testing.B) {
 	m := &model{next: 1, entries: map[uint32]Entry{}}
-	v := newView(head{}, m.arrive(50_000))
+	entries := m.arrive(50_000)
+	v := newView(head{next: m.next}, entries)
 	b.Run("one change", func(b *testing.B) {
 		for b.Loop() {
 			uid := rand.Uint32N(50_000) + 1

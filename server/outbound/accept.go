@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
@@ -27,7 +28,7 @@ func (s *Service) Accept(ctx context.Context, p mail.Principal, d Draft) (*Email
 	if err := s.Ready(ctx); err != nil {
 		return nil, err
 	}
-	now := s.clock.Now()
+	now := s.clock.Now().Truncate(time.Microsecond)
 	e := &Email{
 		ID: mail.EmailID{}.New(now), Domain: dom, Account: p.User, Actor: p.Actor(), Source: SourceAPI, Test: p.Test,
 		EnvelopeFrom: d.From.Address, HeaderFrom: printParty(d.From), Subject: d.Subject,

@@ -3,49 +3,52 @@ package outbound
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mailserver-dev/mailserver/server/body"
 	"github.com/mailserver-dev/mailserver/server/event"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
+	"github.com/mailserver-dev/mailserver/server/mime"
 	"github.com/mailserver-dev/mailserver/server/pg"
-	"github.com/mailserver-dev/mailserver/server/queue"
 )
 
-// How long a woken email may be worked on before the scanner wakes it again, and how soon a temporary failure is retried.
+// How soon a temporary failure is retried, and for how long.
 const (
-	wakeLease    = 30 * time.Second
-	retryDelay   = time.Minute
-	dueBatch     = 500
-	giveUpAfter  = 5 * 24 * time.Hour
-	scanInterval = 5 * time.Second
+	retryDelay  = time.Minute
+	giveUpAfter = 5 * 24 * time.Hour
 )
 
 // Letter is what Local files: an accepted email for one recipient who is hosted here.
 type Letter struct {
 	Email     *Email
 	Recipient Recipient
-	// Open gives the bytes as accepted, without the trace fields of final delivery.
-	Open func(context.Context) (Body, error)
+	Bytes     io.ReaderAt   // as accepted, Email.Size octets, without the trace fields of final delivery
+	Meta      *mime.Message // what the scanner found in them
 }
 
-// Body is an opened message.
-type Body interface {
-	ReadAt(p []byte, off int64) (int, error)
-	Close() error
-}
-
-// Local files a letter into a mailbox of this server within the transaction. It returns what must run after the commit.
-// Errors: fault.NotFound when the address has no mailbox any more, temporary kinds otherwise.
+// Local makes a letter ready for a mailbox of this server: it finds the mailbox's owner and makes the bytes durable. Errors:
+// fault.NotFound when the address has no mailbox any more, fault.Forbidden when it takes no mail, temporary kinds otherwise.
 type Local interface {
-	DeliverLocal(ctx context.Context, tx pgx.Tx, l Letter) (after func(), err error)
+	PrepareLocal(ctx context.Context, l Letter) (Parcel, error)
+}
+
+// Parcel is a letter whose bytes are on stable storage while no row refers to them. Exactly one of two things happens to it.
+type Parcel interface {
+	// File files it within the transaction, without any other connection. It returns what must run after the commit. Errors as
+	// PrepareLocal.
+	File(ctx context.Context, tx pgx.Tx) (after func(), err error)
+	// Discard removes the bytes, after a File that was rolled back for sure, or none.
+	Discard(ctx context.Context)
 }
 
 // Attempt works on every due recipient of the email. It is safe to run twice at once and after any crash: each recipient is
-// locked, finished and recorded in one transaction of its own.
+// locked, finished and recorded in one transaction of its own. A recipient that fails does not keep the others waiting.
 func (s *Service) Attempt(ctx context.Context, id mail.EmailID) error {
 	e, err := getEmail(ctx, s.pool, id)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -54,55 +57,111 @@ func (s *Service) Attempt(ctx context.Context, id mail.EmailID) error {
 	if err != nil {
 		return pg.Fault(err)
 	}
-	for after := -1; ; {
-		position, more, err := s.attemptOne(ctx, e, after)
-		if err != nil {
-			return pg.Fault(err)
+	list, err := workableOf(ctx, s.pool, id, s.dueBefore(), s.cfg.Mode == ModeSink)
+	if err != nil {
+		return pg.Fault(err)
+	}
+	a := &attempt{s: s, email: e}
+	defer a.close()
+	var errs []error
+	for i := range list {
+		if err := a.finish(ctx, list[i].Recipient); err != nil {
+			errs = append(errs, fmt.Errorf("recipient %s: %w", list[i].ID, err))
+			if ctx.Err() != nil || pg.Unavailable(err) {
+				break
+			}
 		}
-		if !more {
-			return nil
-		}
-		after = position
+	}
+	return pg.Fault(errors.Join(errs...))
+}
+
+// dueBefore is the newest result of an attempt that may be followed by another one now.
+func (s *Service) dueBefore() time.Time { return s.clock.Now().Add(-retryDelay) }
+
+// attempt is one run of Attempt. The message is opened and scanned once, for the first recipient who is hosted here.
+type attempt struct {
+	s     *Service
+	email *Email
+	file  *body.File
+	meta  *mime.Message
+}
+
+func (a *attempt) close() {
+	if a.file != nil {
+		a.file.Close() // it was only read
 	}
 }
 
-// attemptOne finishes the first due recipient behind the position.
-func (s *Service) attemptOne(ctx context.Context, e *Email, after int) (position int, more bool, err error) {
-	var publish func()
-	var result Recipient
-	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		publish = nil
-		r, ok, err := claim(ctx, tx, e.ID, s.cfg.Mode == ModeSink, after)
-		if err != nil || !ok {
-			return err
-		}
-		if err := lockEmail(ctx, tx, e.ID); err != nil {
-			return err
-		}
-		position, more = r.Position, true
-		publish, err = s.carryOut(ctx, tx, e, &r)
+func (a *attempt) open(ctx context.Context) error {
+	if a.meta != nil {
+		return nil
+	}
+	if a.file == nil {
+		file, err := a.s.bodies.Open(ctx, bodyOwner, a.email.File)
 		if err != nil {
 			return err
 		}
-		result = r
-		if err := settle(ctx, tx, e, &r); err != nil {
+		a.file = file
+	}
+	meta, err := mime.Scan(a.file, a.email.Size)
+	if err != nil {
+		return fault.Wrap(err, fault.Unavailable, body.CodeDown, "the stored message cannot be read now")
+	}
+	a.meta = meta
+	return nil
+}
+
+// prepare makes the parcel of a recipient who is hosted here; others have none.
+func (a *attempt) prepare(ctx context.Context, r Recipient) (Parcel, error) {
+	if a.email.Test || !r.Local {
+		return nil, nil //nolint:nilnil // nothing is to be filed
+	}
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
+	return a.s.local.PrepareLocal(ctx, Letter{Email: a.email, Recipient: r, Bytes: a.file, Meta: a.meta})
+}
+
+// finish brings one recipient to the result of this attempt.
+func (a *attempt) finish(ctx context.Context, r Recipient) error {
+	s, e := a.s, a.email
+	parcel, refusal := a.prepare(ctx, r)
+	if err := ctx.Err(); err != nil && refusal != nil {
+		return err // it says nothing about the recipient
+	}
+	var publish func()
+	claimed := false
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if r, claimed, err = claim(ctx, tx, r.ID, s.dueBefore(), s.cfg.Mode == ModeSink); err != nil || !claimed {
 			return err
 		}
-		return event.Append(ctx, tx, s.clock.Now(), resultEvent(e, &r))
+		if publish, err = s.carryOut(ctx, tx, e, &r, parcel, refusal); err != nil {
+			return err
+		}
+		if err := settleRecipient(ctx, tx, &r); err != nil {
+			return err
+		}
+		if err := event.Append(ctx, tx, r.UpdatedAt, resultEvent(e, &r)); err != nil {
+			return err
+		}
+		return settleEmail(ctx, tx, e.ID)
 	})
-	if err != nil {
-		return 0, false, err
+	filed := err == nil && publish != nil
+	if parcel != nil && !filed && !pg.CommitUnknown(err) { // after an unknown outcome the row may be there
+		parcel.Discard(ctx)
 	}
-	if publish != nil {
+	if filed {
 		publish()
 	}
-	s.count(e, result)
-	return position, more, nil
+	if err == nil && claimed {
+		s.count(e, r)
+	}
+	return err
 }
 
-// carryOut brings the letter where it belongs and writes the result into r.
-func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, e *Email, r *Recipient) (publish func(), err error) {
-	now := s.clock.Now()
+// carryOut brings the letter where it belongs and writes the result into r. Its error means that there is no result.
+func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, e *Email, r *Recipient, parcel Parcel, refusal error) (publish func(), err error) {
+	now := s.clock.Now().Truncate(time.Microsecond)
 	r.UpdatedAt = now
 	switch {
 	case e.Test:
@@ -115,57 +174,59 @@ func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, e *Email, r *Recipien
 			EnvelopeTo: r.Address.String(), Subject: e.Subject, File: e.File, Size: e.Size, CreatedAt: now,
 		})
 	}
-	publish, err = s.deliverLocal(ctx, tx, e, *r)
-	s.judge(ctx, e, r, err)
-	return publish, nil
-}
-
-// deliverLocal files within a savepoint, so that a refusal leaves the transaction usable for its record.
-func (s *Service) deliverLocal(ctx context.Context, tx pgx.Tx, e *Email, r Recipient) (publish func(), err error) {
-	err = pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) error {
-		publish, err = s.local.DeliverLocal(ctx, inner, Letter{Email: e, Recipient: r, Open: func(ctx context.Context) (Body, error) {
-			return s.bodies.Open(ctx, bodyOwner, e.File)
-		}})
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if refusal == nil {
+		// Within a savepoint, so that a refusal leaves the transaction usable for its record.
+		refusal = pgx.BeginFunc(ctx, tx, func(inner pgx.Tx) (err error) {
+			publish, err = parcel.File(ctx, inner)
+			return err
+		})
 	}
-	return publish, nil
+	r.judge(now, now.Sub(e.CreatedAt), refusal)
+	if refusal == nil {
+		return publish, nil
+	}
+	s.log.LogAttrs(ctx, slog.LevelWarn, "local delivery did not succeed", slog.String("email_id", e.ID.String()),
+		slog.String("delivery_id", r.ID.String()), slog.String("status", string(r.Status)), slog.Any("error", refusal))
+	return nil, nil
 }
 
-// judge turns the outcome of a local delivery into the recipient's state.
-func (s *Service) judge(ctx context.Context, e *Email, r *Recipient, err error) {
+// judge turns the outcome of a local delivery into the recipient's state. A body that is missing here is our own fault and may
+// come back (D-27).
+func (r *Recipient) judge(now time.Time, age time.Duration, err error) {
 	r.Transport = TransportLocal
+	text := fault.Public(err)
+	if fault.KindOf(err) == fault.Internal {
+		text = "temporary failure" // the log has the cause
+	}
 	switch {
 	case err == nil:
 		r.Status, r.LastReply = Delivered, "250 2.0.0 filed"
 	case fault.Is(err, fault.NotFound):
-		r.Status, r.LastReply = Bounced, "550 5.1.1 "+fault.Public(err)
-	case fault.Is(err, fault.Forbidden) || fault.Is(err, fault.Gone) || fault.Is(err, fault.Invalid):
-		r.Status, r.LastReply = Failed, "550 5.2.1 "+fault.Public(err)
-	case s.clock.Now().Sub(e.CreatedAt) > giveUpAfter:
-		r.Status, r.LastReply = Failed, "451 4.4.7 "+fault.Public(err)
+		r.Status, r.LastReply = Bounced, "550 5.1.1 "+text
+	case fault.Is(err, fault.Forbidden):
+		r.Status, r.LastReply = Bounced, "550 5.2.1 "+text
+	case fault.Is(err, fault.Invalid), fault.Is(err, fault.TooLarge):
+		r.Status, r.LastReply = Bounced, "550 5.6.0 "+text
+	case age > giveUpAfter:
+		r.Status, r.LastReply = Failed, "451 4.4.7 given up after 5 days: "+text
+	case fault.Is(err, fault.OverQuota):
+		r.Status, r.NextAt, r.LastReply = Deferred, now.Add(retryDelay), "452 4.2.2 "+text
 	default:
-		r.Status, r.NextAt, r.LastReply = Deferred, s.clock.Now().Add(retryDelay), "451 4.3.0 "+fault.Public(err)
-	}
-	if err != nil {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "local delivery did not succeed", slog.String("email_id", e.ID.String()),
-			slog.String("delivery_id", r.ID.String()), slog.String("status", string(r.Status)), slog.Any("error", err))
+		r.Status, r.NextAt, r.LastReply = Deferred, now.Add(retryDelay), "451 4.3.0 "+text
 	}
 }
 
-// count moves the metrics of a recipient's final result.
+// count moves the metrics of a final result. Test mail moves none.
 func (s *Service) count(e *Email, r Recipient) {
 	switch {
-	case r.Status == Delivered && r.Transport == TransportSink:
-		s.metrics.MessageSent()
-	case r.Status == Bounced || r.Status == Failed:
+	case e.Test || !r.Status.Final():
+		return
+	case r.Status != Delivered:
 		s.metrics.MessageBounced()
+	case r.Transport == TransportSink:
+		s.metrics.MessageSent()
 	}
-	if r.Status.Final() {
-		s.metrics.Delivered(r.UpdatedAt.Sub(e.CreatedAt))
-	}
+	s.metrics.Delivered(r.UpdatedAt.Sub(e.CreatedAt))
 }
 
 func resultEvent(e *Email, r *Recipient) event.Event {
@@ -176,45 +237,4 @@ func resultEvent(e *Email, r *Recipient) event.Event {
 			"reply": r.LastReply, "attempt": r.Attempts + 1,
 		},
 	}
-}
-
-// Scan wakes what is due until ctx ends. A node may run one; several nodes may run theirs at once.
-func (s *Service) Scan(ctx context.Context) {
-	for {
-		if err := s.WakeDue(ctx); err != nil && ctx.Err() == nil {
-			s.log.LogAttrs(ctx, slog.LevelWarn, "the scan for due mail failed and is repeated", slog.Any("error", err))
-		}
-		if err := s.clock.Sleep(ctx, scanInterval); err != nil {
-			return
-		}
-	}
-}
-
-// WakeDue inserts a wake-up job for each email with a due recipient.
-func (s *Service) WakeDue(ctx context.Context) error {
-	return pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		now := s.clock.Now()
-		ids, err := due(ctx, tx, now, now.Add(wakeLease), s.cfg.Mode == ModeSink, dueBatch)
-		if err != nil {
-			return err
-		}
-		seen := make(map[mail.EmailID]bool, len(ids))
-		for _, id := range ids {
-			if seen[id] {
-				continue
-			}
-			seen[id] = true
-			if err := queue.Insert(ctx, tx, AttemptArgs{Email: id}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// Depth counts recipients without a final result, for mailserver_queue_depth.
-func (s *Service) Depth(ctx context.Context) (int64, error) {
-	var n int64
-	err := s.pool.QueryRow(ctx, sqlDepth).Scan(&n)
-	return n, err
 }

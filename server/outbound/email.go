@@ -103,5 +103,3 @@ func summarise(recipients []Recipient) Status {
 	}
 	return worst
 }
-
-

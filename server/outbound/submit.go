@@ -1,13 +1,13 @@
 package outbound
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
 	"github.com/mailserver-dev/mailserver/server/dns"
 	"github.com/mailserver-dev/mailserver/server/fault"
@@ -15,7 +15,10 @@ import (
 	"github.com/mailserver-dev/mailserver/server/mime"
 )
 
-// Sender decides at MAIL whether the user may use the envelope sender (mail-rules S-6).
+// Postmaster is the local part that every hosted domain has, whether or not an account has it (RFC 5321 §4.5.1).
+const Postmaster = "postmaster"
+
+// Sender decides at MAIL whether the user may use the envelope sender (mail-rules S-6), from a domain that may send.
 func (s *Service) Sender(ctx context.Context, p mail.Principal, from mail.Address) error {
 	if from.IsNull() {
 		return fault.New(fault.Forbidden, "sender-not-owned", "the null sender is not for submission; use your own address")
@@ -27,11 +30,24 @@ func (s *Service) Sender(ctx context.Context, p mail.Principal, from mail.Addres
 	if !owned {
 		return fault.New(fault.Forbidden, "sender-not-owned", "sender not owned by %s", p.Address)
 	}
-	return nil
+	_, err = s.userDomain(ctx, p)
+	return err
 }
 
-// Recipient decides at RCPT whether the address can be sent to: one of ours must exist, any other is accepted unless
-// outbound.mode is none.
+// userDomain gives the domain for which a user sends. A domain that may not send yet is no fault of the message's form.
+func (s *Service) userDomain(ctx context.Context, p mail.Principal) (mail.DomainID, error) {
+	dom, hosted, err := s.domains.Hosted(ctx, p.Address.Domain)
+	if err != nil {
+		return mail.DomainID{}, err
+	}
+	if !hosted || !dom.SendingAllowed() {
+		return mail.DomainID{}, fault.New(fault.Forbidden, "sender-not-verified", "the domain %s may not send mail yet", p.Address.Domain)
+	}
+	return dom.ID, nil
+}
+
+// Recipient decides at RCPT whether the address can be sent to: one of ours must exist and be open, any other is accepted
+// unless outbound.mode is none. A full mailbox is no reason to refuse: the letter waits for room.
 func (s *Service) Recipient(ctx context.Context, _ mail.Principal, to mail.Address) error {
 	name, err := dns.ToASCII(to.Domain)
 	if err != nil {
@@ -41,11 +57,19 @@ func (s *Service) Recipient(ctx context.Context, _ mail.Principal, to mail.Addre
 	switch {
 	case err != nil:
 		return err
-	case hosted:
-		_, err = s.accounts.Lookup(ctx, mail.Address{Local: to.Local, Domain: name}.String())
-		return err
-	case s.cfg.Mode == ModeNone:
+	case !hosted && s.cfg.Mode == ModeNone:
 		return fault.New(fault.Forbidden, "relaying-denied", "this server sends no mail to other servers")
+	case !hosted:
+		return nil
+	}
+	route, err := s.accounts.Lookup(ctx, mail.Address{Local: to.Local, Domain: name}.String())
+	switch {
+	case fault.Is(err, fault.NotFound) && strings.EqualFold(to.Local, Postmaster):
+		return nil // Local finds who is responsible
+	case err != nil:
+		return err
+	case route.Status != account.Active:
+		return fault.New(fault.Forbidden, "mailbox-disabled", "mailbox disabled")
 	}
 	return nil
 }
@@ -54,78 +78,132 @@ func (s *Service) Recipient(ctx context.Context, _ mail.Principal, to mail.Addre
 // returned as it is. The receipt is the email's id.
 func (s *Service) Submit(ctx context.Context, p mail.Principal, peer mail.Peer, env mail.Envelope, r io.Reader) (receipt string, err error) {
 	spool := s.bodies.NewSpool()
-	defer spool.Close() //nolint:errcheck // nothing is kept in it
+	defer spool.Close() // nothing is kept in it
 	if _, err := io.Copy(spool, r); err != nil {
 		return "", err
 	}
-	m, err := mime.Scan(spool, spool.Size())
+	l, err := s.read(spool)
 	if err != nil {
 		return "", err
 	}
-	dom, err := s.submitter(ctx, p, m)
+	dom, err := s.submitter(ctx, p, l)
 	if err != nil {
 		return "", err
 	}
-	now := s.clock.Now()
+	now := s.clock.Now().Truncate(time.Microsecond)
 	e := &Email{
 		ID: mail.EmailID{}.New(now), Domain: dom, Account: p.User, Actor: p.Actor(), Source: SourceSubmission, Test: p.Test,
-		EnvelopeFrom: env.From, HeaderFrom: headerFrom(m), Subject: mime.DecodeHeader(m.Envelope.Subject), CreatedAt: now,
+		HeaderFrom: clip(headerFrom(l.meta)), Subject: clip(mime.DecodeHeader(l.meta.Envelope.Subject)), CreatedAt: now,
 	}
-	for _, to := range env.Recipients {
-		name, err := dns.ToASCII(to.Domain)
-		if err != nil {
-			return "", fault.New(fault.Invalid, "recipient-invalid", "the domain of a recipient is not a valid name")
-		}
-		e.Recipients = append(e.Recipients, Recipient{Kind: "envelope", Address: mail.Address{Local: to.Local, Domain: name}})
+	if e.EnvelopeFrom, err = foldDomain(env.From); err != nil {
+		return "", fault.New(fault.Invalid, "message-rejected", "the domain of the sender is not a valid name")
 	}
-	head, err := s.rewrite(e, peer, m, spool)
-	if err != nil {
+	if e.Recipients, err = envelopeRecipients(env); err != nil {
 		return "", err
 	}
-	return e.ID.String(), s.enqueue(ctx, e, body.Bytes(head), section(spool, m.Root.BodyStart, spool.Size()))
+	head := s.rewrite(e, peer, env, l)
+	if err := s.enqueue(ctx, e, body.Bytes(head), section(spool, l.rest, spool.Size())); err != nil {
+		return "", err
+	}
+	return e.ID.String(), nil
+}
+
+func envelopeRecipients(env mail.Envelope) ([]Recipient, error) {
+	if len(env.Recipients) == 0 {
+		return nil, fault.New(fault.Invalid, "recipient-invalid", "there are no recipients")
+	}
+	out := make([]Recipient, len(env.Recipients))
+	for i, to := range env.Recipients {
+		a, err := foldDomain(to)
+		if err != nil {
+			return nil, fault.New(fault.Invalid, "recipient-invalid", "the domain of a recipient is not a valid name")
+		}
+		out[i] = Recipient{Kind: "envelope", Address: a}
+	}
+	return out, nil
+}
+
+// foldDomain turns the domain of an address into A-labels (S-47).
+func foldDomain(a mail.Address) (mail.Address, error) {
+	if a.IsNull() {
+		return a, nil
+	}
+	name, err := dns.ToASCII(a.Domain)
+	a.Domain = name
+	return a, err
+}
+
+// submitted is a message as a client sent it.
+type submitted struct {
+	meta   *mime.Message
+	fields []mime.Field
+	rest   int64 // where the bytes below the fields begin, the blank line included
+}
+
+// read takes a submitted message apart. What our own scanner would not interpret to the end is refused: nobody could say whose
+// name stands there.
+func (s *Service) read(spool *body.Spool) (*submitted, error) {
+	meta, err := mime.Scan(spool, spool.Size())
+	if err != nil {
+		return nil, err
+	}
+	for _, limit := range []string{mime.LimitHeader, mime.LimitFields, mime.LimitField} {
+		if slices.Contains(meta.Limits, limit) {
+			return nil, fault.New(fault.Invalid, "message-rejected", "the header of the message is too large")
+		}
+	}
+	fields, err := mime.Header(spool, meta, meta.Root)
+	if err != nil {
+		return nil, err
+	}
+	l := &submitted{meta: meta, fields: fields}
+	if len(fields) > 0 {
+		l.rest = fields[len(fields)-1].End
+	}
+	return l, nil
 }
 
 // submitter holds the header's authors against the user (S-6, S-7) and gives the domain for which is sent.
-func (s *Service) submitter(ctx context.Context, p mail.Principal, m *mime.Message) (mail.DomainID, error) {
-	if m.Faults.Has(mime.FaultNoFrom) || m.Faults.Has(mime.FaultFromNoAddress) {
+func (s *Service) submitter(ctx context.Context, p mail.Principal, l *submitted) (mail.DomainID, error) {
+	if l.meta.Faults.Has(mime.FaultNoFrom) || l.meta.Faults.Has(mime.FaultFromNoAddress) {
 		return mail.DomainID{}, fault.New(fault.Invalid, "message-rejected", "the message has no From field with an address")
 	}
-	if len(m.Duplicates) > 0 {
-		return mail.DomainID{}, fault.New(fault.Invalid, "message-rejected", "the message has more than one %s field", m.Duplicates[0])
+	if len(l.meta.Duplicates) > 0 {
+		return mail.DomainID{}, fault.New(fault.Invalid, "message-rejected", "the message has more than one %s field", l.meta.Duplicates[0])
 	}
-	for _, a := range slices.Concat(m.Envelope.From, m.Envelope.Sender) {
+	for _, f := range l.fields {
+		switch strings.ToLower(f.Name) {
+		case "from", "sender", "resent-from", "resent-sender":
+			if err := s.authors(ctx, p, f); err != nil {
+				return mail.DomainID{}, err
+			}
+		}
+	}
+	return s.userDomain(ctx, p)
+}
+
+// authors refuses a field with an address that is not the user's.
+func (s *Service) authors(ctx context.Context, p mail.Principal, f mime.Field) error {
+	denied := fault.New(fault.Forbidden, "sender-not-owned", "%s must hold addresses owned by %s only", f.Name, p.Address)
+	list, over := mime.ParseAddressList(f.Value())
+	if over {
+		return denied
+	}
+	for _, a := range list {
 		if a.Kind != mime.NoGroup {
 			continue
 		}
-		if err := s.author(ctx, p, a.Mailbox, a.Host); err != nil {
-			return mail.DomainID{}, err
+		address, err := mail.SplitAddress(a.Mailbox + "@" + a.Host)
+		if err != nil {
+			return denied
 		}
-	}
-	dom, hosted, err := s.domains.Hosted(ctx, p.Address.Domain)
-	if err != nil {
-		return mail.DomainID{}, err
-	}
-	if !hosted || !dom.SendingAllowed() {
-		return mail.DomainID{}, fault.New(fault.Invalid, "sender-not-verified", "the domain %s is not verified here yet", p.Address.Domain)
-	}
-	return dom.ID, nil
-}
-
-func (s *Service) author(ctx context.Context, p mail.Principal, local, host string) error {
-	denied := fault.New(fault.Forbidden, "sender-not-owned", "From and Sender must be addresses owned by %s", p.Address)
-	a, err := mail.SplitAddress(local + "@" + host)
-	if err != nil {
-		return denied
-	}
-	if a.Domain, err = dns.ToASCII(a.Domain); err != nil {
-		return denied
-	}
-	owned, err := s.accounts.OwnsAddress(ctx, p, a)
-	if err != nil {
-		return err
-	}
-	if !owned {
-		return denied
+		owned, err := s.accounts.OwnsAddress(ctx, p, address)
+		if err != nil {
+			return err
+		}
+		if !owned {
+			return denied
+		}
 	}
 	return nil
 }
@@ -141,47 +219,18 @@ func headerFrom(m *mime.Message) string {
 	return authors[0].Name + " <" + authors[0].Email + ">"
 }
 
-// rewrite gives the header as it leaves: our trace on top without the client's address (I-59), Bcc and Return-Path gone,
-// Date and Message-ID added when missing (RFC 6409 §8). Everything else stays byte for byte.
-func (s *Service) rewrite(e *Email, peer mail.Peer, m *mime.Message, r io.ReaderAt) ([]byte, error) {
-	fields, err := mime.Header(r, m, m.Root)
-	if err != nil {
-		return nil, err
+// maxShownText bounds what rows hold of a submitted header, in octets.
+const maxShownText = 998
+
+// clip cuts a text at a character's border.
+func clip(s string) string {
+	if len(s) <= maxShownText {
+		return s
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "Received: by %s with %s\r\n\tid %s;\r\n\t%s\r\n", s.cfg.Hostname, submissionProtocol(peer),
-		e.ID, e.CreatedAt.Format("Mon, 2 Jan 2006 15:04:05 -0700"))
-	e.MessageID = m.Envelope.MessageID
-	if m.Faults.Has(mime.FaultNoMessageID) {
-		e.MessageID = newMessageID(e.ID, e.EnvelopeFrom.Domain)
-		fmt.Fprintf(&b, "Message-ID: %s\r\n", e.MessageID)
-	}
-	if m.Faults.Has(mime.FaultNoDate) {
-		fmt.Fprintf(&b, "Date: %s\r\n", e.CreatedAt.Format("Mon, 2 Jan 2006 15:04:05 -0700"))
-	}
-	for _, f := range fields {
-		switch strings.ToLower(f.Name) {
-		case "bcc", "return-path", "delivered-to":
-		case "message-id":
-			if !m.Faults.Has(mime.FaultNoMessageID) {
-				b.Write(f.Raw)
-			}
-		default:
-			b.Write(f.Raw)
-		}
-	}
-	b.WriteString("\r\n")
-	return b.Bytes(), nil
+	return strings.ToValidUTF8(s[:maxShownText], "")
 }
 
 // section is a piece of r, from and to in octets.
 func section(r io.ReaderAt, from, to int64) body.Source {
 	return body.Source{R: io.NewSectionReader(r, from, to-from), Size: to - from}
-}
-
-func submissionProtocol(peer mail.Peer) string {
-	if peer.TLS == "" {
-		return "ESMTPA"
-	}
-	return "ESMTPSA"
 }

@@ -17,7 +17,7 @@ import (
 
 // Finding is something in the outgoing store that is not as it should be.
 type Finding struct {
-	Kind  string       `json:"kind"` // "orphan", "missing", "size", "hash", "no_recipients"
+	Kind  string       `json:"kind"` // "orphan", "strange", "missing", "size", "hash", "no_recipients"
 	Email mail.EmailID `json:"email,omitzero"`
 	File  string       `json:"file,omitempty"`
 	Text  string       `json:"text"`
@@ -108,7 +108,7 @@ func (s *Service) verifyOne(ctx context.Context, report *Report, r verifyRow, ha
 	if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close() // it is only read
 	if file.Size() != r.size {
 		add("size", "%d octets are stored, the row says %d", file.Size(), r.size)
 		return nil
@@ -139,7 +139,9 @@ func (s *Service) verifyFiles(ctx context.Context, report *Report, known map[str
 	})
 	for _, name := range orphans {
 		f := Finding{Kind: "orphan", File: name, Text: "no email refers to the file"}
-		if o.Fix {
+		if !body.ValidName(name) {
+			f.Kind, f.Text = "strange", "the file was not made by this server; look at it and move it away by hand"
+		} else if o.Fix {
 			if lost := s.bodies.Lose(ctx, bodyOwner, name); lost != nil {
 				err = errors.Join(err, lost)
 			} else {

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-	"golang.org/x/net/idna"
 
+	"github.com/mailserver-dev/mailserver/server/dns"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/obs"
@@ -158,7 +158,7 @@ func (s *session) canonical(at stage, utf8 bool) (mail.Address, *smtp.SMTPError)
 	if !utf8 {
 		return a, answerTo(at, fault.New(fault.Invalid, "utf8-required", "address needs SMTPUTF8"), s.id)
 	}
-	name, err := idna.Lookup.ToASCII(a.Domain)
+	name, err := dns.ToASCII(a.Domain)
 	if err != nil || len(name) > mail.MaxDomain {
 		return a, answerTo(at, fault.New(fault.Invalid, "", "domain is not a valid name"), s.id)
 	}

@@ -75,10 +75,10 @@ func Start(t testing.TB, options ...Option) *Server {
 	for _, o := range options {
 		o(s, &opts)
 	}
-	if !s.Private {
-		s.DSN = pgtest.DSN(t)
-		opts.DSN = s.DSN
+	if !s.Private && opts.DSN == "" {
+		opts.DSN = pgtest.DSN(t)
 	}
+	s.DSN = opts.DSN
 	a, err := app.Start(t.Context(), cfg, opts)
 	if err != nil {
 		t.Fatalf("start the server: %v\n%s", err, s.Log)

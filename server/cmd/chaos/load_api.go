@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -152,12 +154,21 @@ func (h *caller) send(ctx context.Context, l *letter) (outcome, reply, emailID s
 	resp, err := h.Do(req)
 	switch {
 	case err != nil && !connected.Load():
-		return evUnsent, err.Error(), ""
+		return evUnsent, bare(err), ""
 	case err != nil:
-		return evUnknown, err.Error(), ""
+		return evUnknown, bare(err), ""
 	}
 	defer resp.Body.Close()
 	return readAnswer(resp)
+}
+
+// bare takes the method and the address, which differ each time, off an error of the HTTP client.
+func bare(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err.Error()
+	}
+	return err.Error()
 }
 
 func readAnswer(resp *http.Response) (outcome, reply, emailID string) {
