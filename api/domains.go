@@ -160,7 +160,7 @@ func (a *API) updateDomain(ctx context.Context, in *updateDomainInput) (*domainO
 	if in.Body.Status == "" {
 		d, err := a.Domains.Get(ctx, principalOf(ctx), id)
 		if err == nil {
-			err = checkVersion(in.IfMatch, d.Version)
+			err = checkVersion(ifMatch(in.IfMatch), d.Version)
 		}
 		if err != nil {
 			return nil, err

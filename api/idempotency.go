@@ -94,6 +94,9 @@ func readWhole(ctx huma.Context) ([]byte, error) {
 // password in a body from the database.
 func fingerprint(ctx huma.Context, key string, body []byte) [sha256.Size]byte {
 	u := ctx.URL()
+	if len(key) > 1 && key[0] == '"' { // quoted or bare, it is the same key
+		key = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(key[1 : len(key)-1])
+	}
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(u.Path + "?" + u.RawQuery + "\x00"))
 	mac.Write(body)

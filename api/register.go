@@ -122,9 +122,9 @@ func ifMatch(header string) int64 {
 	return version
 }
 
-// checkVersion holds If-Match against an object that is not going to be changed by a service.
-func checkVersion(header string, version int64) error {
-	if want := ifMatch(header); want != 0 && want != version {
+// checkVersion holds what ifMatch gave against an object that is not going to be changed by a service.
+func checkVersion(want, version int64) error {
+	if want != 0 && want != version {
 		return errStale()
 	}
 	return nil

@@ -225,11 +225,23 @@ func (a *API) updateUser(ctx context.Context, in *updateUserInput) (*userOutput,
 		}
 		update.Domains = &domains
 	}
-	u, err := a.Accounts.Update(ctx, principalOf(ctx), id, update)
+	u, err := a.changeUser(ctx, id, update)
 	if err != nil {
 		return nil, err
 	}
 	return userAnswer(u), nil
+}
+
+// changeUser leaves a user's version alone when the patch changes nothing.
+func (a *API) changeUser(ctx context.Context, id mail.UserID, u account.Update) (account.User, error) {
+	if u.Name != nil || u.Role != nil || u.Status != nil || u.QuotaBytes != nil || u.Domains != nil {
+		return a.Accounts.Update(ctx, principalOf(ctx), id, u)
+	}
+	user, err := a.Accounts.Get(ctx, principalOf(ctx), id)
+	if err == nil {
+		err = checkVersion(u.IfVersion, user.Version)
+	}
+	return user, err
 }
 
 type deleteUserInput struct {

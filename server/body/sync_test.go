@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,13 +18,10 @@ func TestASyncCoversEverythingRenamedBeforeTheCallAndIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
 			d     dirSync
-			mu    sync.Mutex
-			begun int
+			begun atomic.Int32
 		)
 		slow := func() error {
-			mu.Lock()
-			begun++
-			mu.Unlock()
+			begun.Add(1)
 			time.Sleep(time.Second) //nolint:forbidigo // the time of a bubble
 			return nil
 		}
@@ -35,15 +33,15 @@ func TestASyncCoversEverythingRenamedBeforeTheCallAndIsShared(t *testing.T) {
 			call()
 		}
 		synctest.Wait()
-		if begun != 1 {
-			t.Fatalf("%d syncs ran at once on one directory", begun)
+		if begun.Load() != 1 {
+			t.Fatalf("%d syncs ran at once on one directory", begun.Load())
 		}
 		wg.Wait()
-		if begun != 2 {
-			t.Fatalf("%d syncs for eleven callers, want 2: the first, and one for all who came during it", begun)
+		if begun.Load() != 2 {
+			t.Fatalf("%d syncs for eleven callers, want 2: the first, and one for all who came during it", begun.Load())
 		}
 		_ = d.do(slow)
-		if begun != 3 {
+		if begun.Load() != 3 {
 			t.Fatal("a caller after the syncs was not covered by a sync of its own")
 		}
 	})

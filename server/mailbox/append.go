@@ -34,7 +34,7 @@ type Item struct {
 
 // Append files messages into a mailbox on behalf of its owner: all or none (RFC 9051 §6.3.12, RFC 3502, D-39). They are durable
 // when it returns. Errors: fault.NotFound (IMAP: TRYCREATE), fault.OverQuota, fault.Invalid for flags, fault.Limited
-// "keyword-limit" or "uid-limit", fault.Storage, fault.Unavailable.
+// "keyword-limit", "message-limit" or "uid-limit", fault.Storage, fault.Unavailable.
 func (s *Service) Append(ctx context.Context, p mail.Principal, account mail.UserID, name string, items ...Item) ([]Filed, error) {
 	m, err := s.appendTarget(ctx, p, account, name)
 	if err != nil {
@@ -76,7 +76,11 @@ func (s *Service) appendTarget(ctx context.Context, p mail.Principal, account ma
 	if err != nil {
 		return Mailbox{}, errNotFound("mailbox")
 	}
-	return s.load(ctx, s.pool, p, sqlMailboxByName, uuid(account), clean)
+	m, err := s.load(ctx, s.pool, p, sqlMailboxByName, uuid(account), clean)
+	if err != nil {
+		return Mailbox{}, err
+	}
+	return m, s.hasRoom(m)
 }
 
 // checkItems refuses flags that are none, and keywords for which the mailbox has no room, before anything is written.

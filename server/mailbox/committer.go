@@ -145,16 +145,19 @@ func (c *committer) run(ctx context.Context) {
 
 // gather takes what waits, and only when that is much already, what comes within a moment.
 func (c *committer) gather(first *unit, timer *time.Timer) []*unit {
-	batch := take(nil, first)
-	letters := len(first.parcels)
-	waited := false
+	batch, letters := take(nil, first), len(first.parcels)
+	var moment <-chan time.Time // begins once for a batch
 	for len(batch) < maxBatch && letters < maxLetters {
-		u, ok := c.next(timer, !waited && len(batch) >= worthAWait)
-		if u == nil {
-			if ok && !waited && len(batch) >= worthAWait {
-				waited = true
-				continue
+		u := c.waiting()
+		if u == nil && len(batch) >= worthAWait {
+			if moment == nil {
+				timer.Reset(batchWait)
+				defer timer.Stop()
+				moment = timer.C
 			}
+			u = c.within(moment)
+		}
+		if u == nil {
 			return batch
 		}
 		letters += len(u.parcels)
@@ -163,23 +166,23 @@ func (c *committer) gather(first *unit, timer *time.Timer) []*unit {
 	return batch
 }
 
-// next gives a waiting unit, or nil when there is none, after a moment's wait if so asked. ok is false when none will come.
-func (c *committer) next(timer *time.Timer, wait bool) (u *unit, ok bool) {
+// waiting gives a unit that waits, or nil.
+func (c *committer) waiting() *unit {
 	select {
-	case u, ok = <-c.queue:
-		return u, ok
+	case u := <-c.queue:
+		return u
 	default:
+		return nil
 	}
-	if !wait {
-		return nil, false
-	}
-	timer.Reset(batchWait)
-	defer timer.Stop()
+}
+
+// within gives the next unit, or nil when the moment is over or no more units will come.
+func (c *committer) within(moment <-chan time.Time) *unit {
 	select {
-	case u, ok = <-c.queue:
-		return u, ok
-	case <-timer.C:
-		return nil, true
+	case u := <-c.queue:
+		return u
+	case <-moment:
+		return nil
 	}
 }
 

@@ -324,3 +324,22 @@ func TestAnAppendToAMailboxThatIsRenamedMeanwhileDoesNotGoElsewhere(t *testing.T
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestAFullMailboxRefusesCopiesAndAppendsButNoMail_L11(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	w := e.person()
+	w.deliver(3)
+	small := e.node(e.pool, e.bodies, Options{MaxMessages: 3})
+	sp := e.NewSpool()
+	defer sp.Close()
+	if _, err := small.Append(t.Context(), w.p, w.id, Inbox, Item{Body: sp}); fault.CodeOf(err) != "message-limit" {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := small.Copy(t.Context(), w.p, w.inbox, AllUIDs(), w.inbox); fault.CodeOf(err) != "message-limit" {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := small.Deliver(t.Context(), []Letter{w.letter(sample)}); err != nil {
+		t.Fatalf("mail was refused: %v", err)
+	}
+}

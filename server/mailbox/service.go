@@ -20,6 +20,9 @@ import (
 type Options struct {
 	// MaxMailboxes is how many mailboxes an account may have (L-11); 0 means 1,000.
 	MaxMailboxes int
+	// MaxMessages is how many messages a mailbox may hold before copies and appends into it are refused (L-11); deliveries are
+	// not. 0 means 1,000,000.
+	MaxMessages int
 	// ViewEntries is how many messages the cached views hold together, 24 bytes each; 0 means 2,000,000.
 	ViewEntries int
 	// Queue is how many deliveries may wait for the committer before more are refused; 0 means 1,024.
@@ -45,6 +48,9 @@ type Service struct {
 func New(pool *pg.Pool, bodies *body.Store, b *bus.Bus, clk clock.Clock, log *slog.Logger, opts Options) *Service {
 	if opts.MaxMailboxes == 0 {
 		opts.MaxMailboxes = 1000
+	}
+	if opts.MaxMessages == 0 {
+		opts.MaxMessages = 1_000_000
 	}
 	if opts.ViewEntries == 0 {
 		opts.ViewEntries = 2_000_000
@@ -127,6 +133,14 @@ func (s *Service) mayUse(ctx context.Context, p mail.Principal, account mail.Use
 		return errNotFound("user")
 	}
 	return nil
+}
+
+// hasRoom refuses what a client wants to put into a mailbox that is full (L-11).
+func (s *Service) hasRoom(m Mailbox) error {
+	if m.Total < s.opts.MaxMessages {
+		return nil
+	}
+	return fault.New(fault.Limited, "message-limit", "this mailbox holds %d messages, which is the limit; use another one", m.Total)
 }
 
 // changed wakes those who watch these mailboxes.

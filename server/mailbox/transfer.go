@@ -104,7 +104,8 @@ RETURNING m.key, m.modseq, m.uid_next - CASE WHEN m.key = $4 THEN c.n ELSE 0 END
 
 // Copy files messages of one mailbox into another of the same account as well. Only rows are written: the bytes are shared.
 // Flags and dates are kept (RFC 9051 §6.4.7); keywords beyond the target's limit are left out. Uids that are not there are passed
-// over. Errors: fault.NotFound, fault.Invalid "other-account", fault.Limited "uid-limit", fault.Unavailable.
+// over. Errors: fault.NotFound, fault.Invalid "other-account", fault.Limited "message-limit" or
+// "uid-limit", fault.Unavailable.
 func (s *Service) Copy(ctx context.Context, p mail.Principal, from int64, uids UIDRanges, to int64) (CopyResult, error) {
 	return s.transfer(ctx, p, from, uids, to, false)
 }
@@ -125,6 +126,9 @@ func (s *Service) transfer(ctx context.Context, p mail.Principal, from int64, ui
 	}
 	if source.Account != target.Account {
 		return CopyResult{}, fault.New(fault.Invalid, "other-account", "messages can be copied and moved within one account only")
+	}
+	if err := s.hasRoom(target); err != nil {
+		return CopyResult{}, err
 	}
 	pick, err := s.pick(ctx, source, uids)
 	if err != nil || pick.empty() {

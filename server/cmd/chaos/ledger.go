@@ -175,7 +175,8 @@ type operation struct {
 	entry // of the intent, with UID, ToUID and so on of the outcome
 
 	outcome string
-	end     int64 // the number of the outcome's entry; for an unknown outcome without an entry the largest number
+	took    time.Duration // until an outcome
+	end     int64         // the number of the outcome's entry; for an unknown outcome without an entry the largest number
 }
 
 // readLedger gives the operations in the order of their intents.
@@ -235,7 +236,7 @@ func collect(all *[]*operation, open map[int64]*operation, e entry) error {
 		return fmt.Errorf("entry %d ends operation %d, which is not open", e.N, e.Op)
 	}
 	delete(open, e.Op)
-	op.outcome, op.end, op.Reply, op.EmailID = e.Event, e.N, e.Reply, e.EmailID
+	op.outcome, op.end, op.took, op.Reply, op.EmailID = e.Event, e.N, e.At.Sub(op.At), e.Reply, e.EmailID
 	op.ToUID, op.Validity, op.Next = e.ToUID, e.Validity, e.Next
 	if e.UID != 0 {
 		op.UID = e.UID

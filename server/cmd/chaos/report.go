@@ -19,6 +19,7 @@ const mostListed = 100
 type death struct {
 	After  float64 `json:"after_seconds"` // since the run began
 	Uptime float64 `json:"uptime_seconds"`
+	Acked  int64   `json:"acknowledged"` // operations in that time
 	How    string  `json:"how"`
 }
 
@@ -36,6 +37,8 @@ type row struct {
 	Surprise     int    `json:"unacknowledged_present"`
 	Lost         int    `json:"lost"`
 	Corrupt      int    `json:"corrupt"`
+	// Slowest is the longest time from an intent to its acknowledgement, in seconds.
+	Slowest float64 `json:"slowest_seconds"`
 }
 
 // result is the report of a run.
@@ -118,6 +121,7 @@ func (r *row) count(op *operation, f *fate) {
 		r.Unknown++
 	case evAck:
 		r.Acknowledged++
+		r.Slowest = max(r.Slowest, round(op.took))
 		switch {
 		case f.lost:
 			r.Lost++
@@ -143,6 +147,7 @@ func (r *row) add(o row) {
 	r.Surprise += o.Surprise
 	r.Lost += o.Lost
 	r.Corrupt += o.Corrupt
+	r.Slowest = max(r.Slowest, o.Slowest)
 }
 
 // shape takes out of a reply what differs from time to time: words with digits that are not a code at the begin.
@@ -173,7 +178,7 @@ func (r *result) write(path string) error {
 func (r *result) print(out io.Writer) {
 	fmt.Fprintf(out, "\nseed %d, %d clients, %.0f s\n", r.Seed, r.Clients, r.Seconds)
 	for _, d := range r.Deaths {
-		fmt.Fprintf(out, "  %7.2f s  %s after %.2f s of service\n", d.After, d.How, d.Uptime)
+		fmt.Fprintf(out, "  %7.2f s  %s after %.2f s of service with %d acknowledged operations\n", d.After, d.How, d.Uptime, d.Acked)
 	}
 	if r.Total.Intended > 0 {
 		r.printTable(out)
@@ -208,10 +213,10 @@ func (r *result) letters() int {
 func (r *result) printTable(out io.Writer) {
 	fmt.Fprintln(out)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "operation\tintended\tacknowledged\trefused\tunsent\tunknown\tpresent\tsuperseded\tduplicate\tunacked present\tlost\tcorrupt\t")
+	fmt.Fprintln(w, "operation\tintended\tacknowledged\trefused\tunsent\tunknown\tpresent\tsuperseded\tduplicate\tunacked present\tlost\tcorrupt\tslowest s\t")
 	for _, t := range append(slices.Clone(r.Table), r.Total) {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Kind, t.Intended, t.Acknowledged, t.Refused, t.Unsent,
-			t.Unknown, t.Present, t.Superseded, t.Duplicate, t.Surprise, t.Lost, t.Corrupt)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.2f\t\n", t.Kind, t.Intended, t.Acknowledged, t.Refused, t.Unsent,
+			t.Unknown, t.Present, t.Superseded, t.Duplicate, t.Surprise, t.Lost, t.Corrupt, t.Slowest)
 	}
 	_ = w.Flush() // a closed standard output has nobody to be told to
 }

@@ -39,6 +39,7 @@ type runner struct {
 	proc  *process
 	life  int
 	up    time.Time     // since when the server is ready
+	had   int64         // operations acknowledged before
 	down  time.Duration // all times from an end to the next service
 	downs int
 }
@@ -156,7 +157,7 @@ func (r *runner) start(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
-	r.up = time.Now()
+	r.up, r.had = time.Now(), r.load.acked.Load()
 	r.gate.open(t)
 	return nil
 }
@@ -231,6 +232,7 @@ func (r *runner) die(ctx context.Context, s step) error {
 			return err
 		}
 	}
+	d.Acked = r.load.acked.Load() - r.had
 	r.res.Deaths = append(r.res.Deaths, d)
 	if s.again {
 		if err := r.dieAgain(ctx, s); err != nil {

@@ -1,0 +1,121 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mailserver-dev/mailserver/api"
+)
+
+func TestABrowserSessionBeginsGoesOnAndEnds(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	a := e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: goodPassword}).want(201)
+	var s api.Session
+	a.into(&s)
+	if s.TokenType != "Bearer" || s.ExpiresIn != 600 || s.User.Email != "owner@a.test" || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+	c := e.cookie(a)
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/v1/auth" || c.Secure || c.Value == "" {
+		t.Errorf("cookie %+v", c)
+	}
+	var me api.User
+	if got := e.call(s.AccessToken, "GET", "/v1/me", nil).want(200).into(&me); me.ID != s.User.ID || got.header.Get("ETag") == "" {
+		t.Errorf("%+v", me)
+	}
+	e.call(e.key, "GET", "/v1/me", nil).problem(404, "not-found")
+
+	next := e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value).want(200)
+	next.into(&s)
+	e.call(s.AccessToken, "GET", "/v1/me", nil).want(200)
+	c = e.cookie(next)
+	out := e.call("", "DELETE", "/v1/auth/sessions/current", nil, "Cookie", c.Name+"="+c.Value).want(204)
+	if gone := e.cookie(out); gone.Value != "" || gone.MaxAge >= 0 {
+		t.Errorf("the cookie stays: %+v", gone)
+	}
+	e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value).want(401)
+	e.call(s.AccessToken, "GET", "/v1/me", nil).want(401)
+}
+
+func (e *env) cookie(a *answer) *http.Cookie {
+	e.t.Helper()
+	cookies := (&http.Response{Header: a.header}).Cookies()
+	if len(cookies) != 1 {
+		e.t.Fatalf("%s: cookies %v", a.what, cookies)
+	}
+	return cookies[0]
+}
+
+func TestASessionEndsWithItsAccessTokenToo(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	token := e.signIn("owner@a.test")
+	e.call(token, "DELETE", "/v1/auth/sessions/current", nil).want(204)
+	e.call(token, "GET", "/v1/me", nil).want(401)
+	e.call("", "DELETE", "/v1/auth/sessions/current", nil).want(204)
+	e.call("nonsense", "DELETE", "/v1/auth/sessions/current", nil).want(204)
+}
+
+func TestWithoutACookieThereIsNothingToRefresh(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	a := e.call("", "POST", "/v1/auth/refresh", nil).want(204)
+	if len(a.body) != 0 {
+		t.Errorf("%s", a.body)
+	}
+	e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", "mailserver_refresh=nonsense").want(401)
+}
+
+func TestAPageOfAnotherOriginCannotUseTheCookie_S40(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	a := e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: goodPassword}, "Origin", e.url).want(201)
+	c := e.cookie(a)
+	for _, origin := range []string{"https://evil.test", "null", "http://127.0.0.1", "http://127.0.0.1:1", "file://", e.url + ".evil.test"} {
+		e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value, "Origin", origin).problem(403, "origin-forbidden")
+		e.call("", "DELETE", "/v1/auth/sessions/current", nil, "Cookie", c.Name+"="+c.Value, "Origin", origin).problem(403, "origin-forbidden")
+		e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: goodPassword}, "Origin", origin).problem(403, "origin-forbidden")
+	}
+	if cors := e.call("", "OPTIONS", "/v1/auth/refresh", nil, "Origin", "https://evil.test", "Access-Control-Request-Method", "POST"); cors.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("another origin is allowed")
+	}
+	e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value, "Origin", e.url).want(200)
+}
+
+func TestTheCookieIsSecureWhereverABrowserKeepsItSo(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	for host, secure := range map[string]bool{"mail.a.test": true, "mail.a.test:8080": true, "localhost:8080": false, "[::1]:8080": false, "192.0.2.1": true} {
+		a := e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: goodPassword}, "Host", host).want(201)
+		if c := e.cookie(a); c.Secure != secure {
+			t.Errorf("at %s the cookie is secure: %t", host, c.Secure)
+		}
+	}
+}
+
+func TestAWrongPasswordAndAnUnknownAddressGetTheSameAnswer_S21(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	wrong := e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: "something else entirely"}).want(401)
+	unknown := e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "nobody@a.test", Password: "something else entirely"}).want(401)
+	if string(wrong.body) != string(unknown.body) {
+		t.Errorf("%s\n%s", wrong.body, unknown.body)
+	}
+	wrong.problem(401, "invalid-credentials")
+	if strings.Contains(e.log.String(), "something else") {
+		t.Error("a password is in the log")
+	}
+}
+
+func TestAChangedPasswordEndsAllSessions_S24(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	u := e.newUser("alice@a.test", "user")
+	token := e.signIn("alice@a.test")
+	e.call(token, "PUT", "/v1/users/"+u.ID+"/password", raw(`{"password":"another-good-password"}`)).want(422)
+	e.call(token, "PUT", "/v1/users/"+u.ID+"/password", raw(`{"password":"another-good-password","current_password":"`+goodPassword+`"}`)).want(204)
+	e.call(token, "GET", "/v1/me", nil).want(401)
+	e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "alice@a.test", Password: "another-good-password"}).want(201)
+}
