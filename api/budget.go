@@ -48,19 +48,29 @@ func (b *budget) give(n int64) {
 // budgetReader counts what is read against the budget. So a body takes no room before it has arrived, nor before its sender was
 // recognised, for only then is it read.
 type budgetReader struct {
-	io.ReadCloser
+	body   io.Reader
 	budget *budget
 	held   int64
 }
 
 // Read implements io.Reader.
 func (r *budgetReader) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
+	n, err := r.body.Read(p)
 	if n > 0 && !r.budget.take(int64(n)) {
+		r.release()
 		return 0, errBusy
 	}
 	r.held += int64(n)
 	return n, err
+}
+
+// Close implements io.Closer. It does nothing: closing would wait for the rest of a body that was refused, and the server closes
+// it after the answer.
+func (*budgetReader) Close() error { return nil }
+
+func (r *budgetReader) release() {
+	r.budget.give(r.held)
+	r.held = 0
 }
 
 // bounded refuses bodies above the largest size, before reading them when they say how large they are, and counts all against
@@ -72,8 +82,8 @@ func (a *API) bounded(next http.Handler) http.Handler {
 			writeProblem(w, r, tooLarge())
 			return
 		}
-		body := &budgetReader{ReadCloser: http.MaxBytesReader(w, r.Body, most), budget: a.budget}
-		defer func() { a.budget.give(body.held) }()
+		body := &budgetReader{body: http.MaxBytesReader(w, r.Body, most), budget: a.budget}
+		defer body.release()
 		r.Body = body
 		next.ServeHTTP(w, r)
 	})

@@ -41,6 +41,7 @@ func Codes() []Code {
 		{"mailbox-limit", 409, "The user has as many mailboxes as an account may have.", "Delete a mailbox first."},
 		{"keyword-limit", 409, "The mailbox has as many keywords as a mailbox may have.", "Remove a keyword from all messages, or use another mailbox."},
 		{"uid-limit", 409, "The mailbox has used up its message numbers.", "Move its mail to a new mailbox."},
+		{"message-limit", 409, "The mailbox holds as many messages as a mailbox may.", "Use another mailbox."},
 		{"in-use", 409, "Something still depends on the object.", "Remove what depends on it first."},
 		{"state-conflict", 409, "The object's state does not allow this.", "Read the object again."},
 		{"idempotency-in-progress", 409, "A request with this Idempotency-Key is running.", "Wait for Retry-After and send the same request again."},

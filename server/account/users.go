@@ -48,7 +48,7 @@ func (s *Service) Create(ctx context.Context, p mail.Principal, in Create) (User
 		return User{}, pg.Fault(err)
 	}
 	if !found || !p.MayDomain(hosted.ID) {
-		return User{}, invalid("email", "the domain %s is not hosted here", address.Domain)
+		return User{}, invalid("email", "the domain of the address is not hosted here")
 	}
 	r.DomainID = hosted.ID
 	if r.hash, err = s.hashFor(ctx, in); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
@@ -87,8 +88,8 @@ func Start(ctx context.Context, cfg *config.Config, opts Options) (*App, error) 
 // Stop ends everything in the reverse order of Start: no new work, running work finished, then the database.
 func (a *App) Stop(ctx context.Context) error {
 	var errs []error
-	for i := len(a.undo) - 1; i >= 0; i-- {
-		errs = append(errs, a.undo[i](ctx))
+	for _, undo := range slices.Backward(a.undo) {
+		errs = append(errs, undo(ctx))
 	}
 	a.undo = nil
 	return errors.Join(errs...)

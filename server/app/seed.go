@@ -124,12 +124,16 @@ type sample struct {
 func samples() []sample {
 	return []sample{
 		{
-			"Mailserver", "app", []string{"alice@demo.test", "bob@demo.test"}, "Welcome to your mail server",
+			"Mailserver", "app",
+			[]string{"alice@demo.test", "bob@demo.test"},
+			"Welcome to your mail server",
 			"This message came through the same path as every other: the API accepted it, the queue woke a worker,\n" +
 				"and it was filed into your INBOX in one transaction.\n", "",
 		},
 		{
-			"Shop", "receipts", []string{"alice@demo.test"}, "Your receipt 2026-0042",
+			"Shop", "receipts",
+			[]string{"alice@demo.test"},
+			"Your receipt 2026-0042",
 			"Thank you.\n\n  1 notebook    4.20\n  1 pencil      0.80\n  total         5.00\n",
 			"<h1>Thank you</h1><table><tr><td>1 notebook</td><td>4.20</td></tr><tr><td>1 pencil</td><td>0.80</td></tr>" +
 				"<tr><th>total</th><th>5.00</th></tr></table>",
@@ -138,7 +142,9 @@ func samples() []sample {
 			"Bob", "bob", []string{"alice@demo.test"}, "Grüße aus Köln", "Hallo Alice,\n\nbis morgen!\n\nBob\n", "",
 		},
 		{
-			"Mailserver", "app", []string{"someone@elsewhere.test"}, "This one stays here",
+			"Mailserver", "app",
+			[]string{"someone@elsewhere.test"},
+			"This one stays here",
 			"Mail to other domains is kept by the sink in development mode. See GET /v1/sink/messages.\n", "",
 		},
 	}

@@ -19,7 +19,7 @@ import (
 // Times and sizes of the memory.
 const (
 	// Lease is how long an attempt may run before another may take its place, if it has had no effect yet.
-	Lease = 60 * time.Second
+	Lease = 15 * time.Second
 	// Keep is how long an answer is replayed.
 	Keep = 24 * time.Hour
 	// bodyMost is the largest answer that is stored; a larger one is rendered again from the effect.

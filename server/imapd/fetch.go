@@ -22,6 +22,9 @@ func fetchVerbs() map[string]verb {
 // openBatch is how many bodies are open at once: few, and yet few transactions when all become \Seen.
 const openBatch = 16
 
+// openOctets is how much a batch may hold in memory before it is shown.
+const openOctets = 1 << 20
+
 func (c *conn) fetch(ctx context.Context, cmd *imapwire.Command) answer {
 	in := args[imapwire.Fetch](cmd)
 	found, valid := c.sel.messages(in.Set)
@@ -52,6 +55,7 @@ type fetcher struct {
 	in    *imapwire.Fetch
 	found spans
 	batch []*letter
+	held  int // octets that the batch holds in memory
 	names namer
 
 	gone        int // messages that somebody else expunged: their content is not shown (D-37)
@@ -64,6 +68,7 @@ type letter struct {
 	row     mailbox.Row
 	meta    *mime.Message
 	content mailbox.Content
+	made    prepared
 	marked  bool // \Seen by this command, so that its flags are told
 }
 

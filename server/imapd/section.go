@@ -21,7 +21,13 @@ func (f *fetcher) contents(ctx context.Context) error {
 		if err != nil {
 			return f.unopened(row, err)
 		}
-		if f.batch = append(f.batch, l); len(f.batch) < openBatch {
+		if l.made.undecodable {
+			f.undecodable++
+			l.content.Close()
+			return nil
+		}
+		f.held += l.made.octets
+		if f.batch = append(f.batch, l); len(f.batch) < openBatch && f.held < openOctets {
 			return nil
 		}
 		return f.showBatch(ctx)
@@ -39,17 +45,18 @@ func (f *fetcher) wantList() mailbox.Items {
 	return 0
 }
 
-// unopened tells a message that is not there from a store that cannot be reached, which would say the same of all others.
+// unopened tells a message that is not there from a store that cannot be reached, which would say the same of all others, and from
+// a question that is too large.
 func (f *fetcher) unopened(row *mailbox.Row, err error) error {
-	if fault.Is(err, fault.Unavailable) || ctxOver(err) {
+	if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Limited) || ctxOver(err) {
 		return err
 	}
 	f.damaged(row, err)
 	return nil
 }
 
-// open opens a message. One whose file is not as long as its row says is damaged: nothing of it is shown, because nothing is
-// invented (D-27).
+// open opens a message and does what can fail, so that a message that is marked as seen is shown. One whose file is not as long as
+// its row says is damaged: nothing of it is shown, because nothing is invented (D-27).
 func (f *fetcher) open(ctx context.Context, row *mailbox.Row) (*letter, error) {
 	meta, err := row.Structure()
 	if err != nil {
@@ -64,6 +71,10 @@ func (f *fetcher) open(ctx context.Context, row *mailbox.Row) (*letter, error) {
 		return nil, fault.New(fault.Gone, "content_missing", "the content is %d octets long and should be %d", content.Size(), row.Size)
 	}
 	l := &letter{row: *row, meta: meta, content: content}
+	if l.made, err = f.prepare(l); err != nil {
+		content.Close()
+		return nil, err
+	}
 	l.row.Meta = nil
 	l.row.List = append([]byte(nil), row.List...)
 	return l, nil
@@ -73,7 +84,7 @@ func (f *fetcher) closeBatch() {
 	for _, l := range f.batch {
 		l.content.Close()
 	}
-	f.batch = f.batch[:0]
+	f.batch, f.held = f.batch[:0], 0
 }
 
 // showBatch writes the messages that are open.
@@ -133,18 +144,10 @@ func (f *fetcher) show(ctx context.Context, l *letter) error {
 	if !found {
 		return nil
 	}
-	made, err := f.prepare(l)
-	if err != nil {
-		return f.unopened(&l.row, err)
-	}
-	if made.undecodable {
-		f.undecodable++
-		return nil
-	}
 	e := f.c.sel.view.At(i)
 	f.begin(i, e, l.marked)
 	f.writeRow(&l.row, f.lettersValues(l))
-	f.writeSections(l, made)
+	f.writeSections(l, l.made)
 	f.c.w.EndFetch()
 	return ctx.Err()
 }
@@ -169,8 +172,12 @@ func (f *fetcher) lettersValues(l *letter) values {
 type prepared struct {
 	headers     map[*imap.FetchItemBodySection][]byte
 	sizes       map[*mime.Part]int64
+	octets      int // held by headers
 	undecodable bool
 }
+
+// maxPrepared bounds what the headers asked for in one FETCH may hold of one message.
+const maxPrepared = 16 << 20
 
 func (f *fetcher) prepare(l *letter) (prepared, error) {
 	var p prepared
@@ -194,6 +201,9 @@ func (f *fetcher) prepare(l *letter) (prepared, error) {
 			p.headers = map[*imap.FetchItemBodySection][]byte{}
 		}
 		p.headers[item] = header
+		if p.octets += len(header); p.octets > maxPrepared {
+			return p, fault.New(fault.Limited, "fetch-limit", "the headers asked for are too large, ask for fewer at once")
+		}
 	}
 	for _, item := range f.in.Options.BinarySection {
 		if err := p.measure(l, item.Part); err != nil {

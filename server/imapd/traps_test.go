@@ -353,3 +353,14 @@ func TestEnvelopeShowsGroupsAndOddAddresses_Trap14(t *testing.T) {
 		}
 	}
 }
+
+func TestAPartThatCannotBeDecodedIsSaidToBeSo(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	w := e.person("ann")
+	w.deliver("INBOX", "Content-Type: text/plain\r\nContent-Transfer-Encoding: x-rot13\r\n\r\nuryyb\r\n", note(2))
+	c := w.in("INBOX")
+	same(t, c.want("NO [UNKNOWN-CTE]", "FETCH 1:2 BINARY[1]"), "* 2 FETCH (FLAGS (\\Seen) BINARY[1] ~{16}\r\nbody of note 2\r\n)")
+	same(t, c.ok("FETCH 1:2 FLAGS"), "* 1 FETCH (FLAGS ())", `* 2 FETCH (FLAGS (\Seen))`)
+	c.ok("FETCH 1 (BODY.PEEK[1] BINARY.PEEK[])")
+}

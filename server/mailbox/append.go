@@ -58,14 +58,28 @@ func (s *Service) Append(ctx context.Context, p mail.Principal, account mail.Use
 	if err == nil {
 		filed, err = s.appendLetters(ctx, m, letters)
 	}
-	if err != nil {
-		if !pg.CommitUnknown(err) {
-			s.discard(ctx, letters)
+	if pg.CommitUnknown(err) {
+		if !s.committed(ctx, filed) {
+			return nil, unknownOutcome(err) // the files stay: nobody knows
 		}
+		err = nil
+	}
+	if err != nil {
+		s.discard(ctx, letters)
 		return nil, pg.Fault(err)
 	}
 	s.changed(m.Key)
 	return filed, nil
+}
+
+// committed asks whether messages are there whose commit was not confirmed (D-12).
+func (s *Service) committed(ctx context.Context, filed []Filed) bool {
+	parcels := make([]*parcel, len(filed))
+	for i, f := range filed {
+		parcels[i] = &parcel{id: f.Message, place: place{key: f.Key, id: f.Mailbox}}
+	}
+	_, found, err := s.ask(ctx, parcels)
+	return found && err == nil
 }
 
 func (s *Service) appendTarget(ctx context.Context, p mail.Principal, account mail.UserID, name string) (Mailbox, error) {

@@ -84,7 +84,7 @@ func (e *editor) flags(i int, uids UIDRanges, c change) {
 		for j := b.index(r.First); j < len(b.entries) && b.entries[j].UID <= r.Last; j++ {
 			have := b.entries[j].Flags
 			want := have&^c.del | c.add
-			if false {
+			if want == have {
 				continue
 			}
 			b = e.own(i)

@@ -264,7 +264,7 @@ func (c *committer) alone(ctx context.Context, u *unit, err error, shared bool) 
 			break
 		}
 		if v.doubt {
-			filed, found, askErr := c.ask(ctx, u)
+			filed, found, askErr := c.s.ask(ctx, u.parcels)
 			if found {
 				return outcome{filed: filed}
 			}
@@ -299,8 +299,6 @@ func (c *committer) judge(ctx context.Context, u *unit, err error) verdict {
 	switch {
 	case errors.As(err, &noConn):
 		return verdict{} // the database is down for all; commit tried more than one connection
-	case pgconn.SafeToRetry(err):
-		return verdict{again: true}
 	case pg.IsUniqueViolation(err, "message_id_key"):
 		return verdict{again: true, doubt: true} // an earlier try was committed after all
 	case isVanished(err):
@@ -409,20 +407,20 @@ SELECT g.id, mm.mailbox_key, m.id, mm.uid, mm.modseq, m.uid_validity
 FROM message g JOIN mailbox_message mm ON mm.message_key = g.key JOIN mailbox m ON m.key = mm.mailbox_key
 WHERE g.id = ANY ($1::uuid[]) ORDER BY mm.mailbox_key, mm.uid`
 
-// ask finds out, on another connection, whether a unit was committed (D-12). It takes the locks that the lost transaction
-// held, so that one that still runs is waited for.
-func (c *committer) ask(ctx context.Context, u *unit) (filed []Filed, found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, commitLimit)
+// ask finds out, on another connection, whether parcels that were filed in one transaction were committed (D-12). It takes the
+// locks that the lost transaction held, so that one that still runs is waited for.
+func (s *Service) ask(ctx context.Context, parcels []*parcel) (filed []Filed, found bool, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitLimit)
 	defer cancel()
-	keys, ids := make([]int64, 0, len(u.parcels)), make([][16]byte, 0, len(u.parcels))
-	at := make(map[[16]byte]int, len(u.parcels))
-	for i, p := range u.parcels {
+	keys, ids := make([]int64, 0, len(parcels)), make([][16]byte, 0, len(parcels))
+	at := make(map[[16]byte]int, len(parcels))
+	for i, p := range parcels {
 		keys, ids = append(keys, p.place.key), append(ids, p.id)
 		at[p.id] = i
 	}
-	filed = make([]Filed, len(u.parcels))
+	filed = make([]Filed, len(parcels))
 	n := 0
-	err = pg.InTx(ctx, c.s.pool, func(ctx context.Context, tx pgx.Tx) error {
+	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlLockMailboxes, keys); err != nil {
 			return err
 		}

@@ -98,6 +98,9 @@ func TestAReaderOfChangesEndsWithTheExactFinalState_D31(t *testing.T) {
 	writers.Wait()
 	done.Store(true)
 	readers.Wait()
+	if n := e.rereads.Load(); n > 0 {
+		t.Fatalf("%d times the log did not lead from one state to the next", n)
+	}
 	want := e.rows(w.inbox)
 	for i := range nodes {
 		if !slices.Equal(final[i], want) {

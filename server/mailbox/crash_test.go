@@ -181,6 +181,30 @@ func TestALostReplyToTheCommitIsAskedForOnANewConnection_D12(t *testing.T) {
 	}
 }
 
+func TestAnAppendWhoseCommitIsNotConfirmedIsAskedFor_D12_D39(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	w := e.person()
+	p, through := newProxy(t, e.dsn)
+	node := e.node(e.openPool(through), e.bodies, Options{})
+	sp := node.NewSpool()
+	defer sp.Close()
+	if _, err := sp.Write([]byte(sample)); err != nil {
+		t.Fatal(err)
+	}
+	p.mode.Store(proxyLoseCommit)
+	filed, err := node.Append(t.Context(), w.p, w.id, Inbox, Item{Body: sp})
+	if err != nil || filed[0].UID != 1 {
+		t.Fatalf("%+v, %v: the client appends again and has the letter twice", filed, err)
+	}
+	if p.mode.Load() != proxyPass {
+		t.Fatal("the commit went another way")
+	}
+	if r := e.verify(VerifyOptions{Hash: true, Grace: time.Nanosecond}); !r.Clean() || r.Messages != 1 {
+		t.Fatalf("%+v", r)
+	}
+}
+
 func TestADatabaseThatIsDownGivesATemporaryErrorAndRecovers(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -99,8 +100,12 @@ func (s *Service) follow(ctx context.Context, v *View) (*View, error) {
 	if out.Len() == n.total && out.unseen == n.unseen {
 		return out, nil
 	}
+	s.log.InfoContext(ctx, viewReread, slog.Int64("mailbox_key", v.key), slog.Uint64("modseq", v.modseq))
 	return s.loadAll(ctx, v.head())
 }
+
+// viewReread is logged when the log did not lead from a view to the mailbox.
+const viewReread = "mailbox view read again"
 
 func (s *Service) reload(ctx context.Context, m Mailbox) (*View, error) {
 	return s.loadAll(ctx, head{key: m.Key, validity: m.UIDValidity})

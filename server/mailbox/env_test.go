@@ -30,6 +30,23 @@ type env struct {
 	dsn    string
 	domain mail.DomainID
 	hook   atomic.Pointer[func(body.Step) error]
+	// rereads counts views that the log did not bring up to date.
+	rereads atomic.Int64
+}
+
+// rereadCounter is a log that counts one message.
+type rereadCounter struct {
+	slog.Handler
+	n *atomic.Int64
+}
+
+func (c rereadCounter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c rereadCounter) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == viewReread {
+		c.n.Add(1)
+	}
+	return nil
 }
 
 func newEnv(tb testing.TB) *env {
@@ -73,7 +90,7 @@ func (e *env) openBodies(node string) *body.Store {
 // node starts one more service, as a process of its own would have it.
 func (e *env) node(pool *pg.Pool, bodies *body.Store, o Options) *Service {
 	e.t.Helper()
-	s := New(pool, bodies, bus.New(), clock.System(), slog.New(slog.DiscardHandler), o)
+	s := New(pool, bodies, bus.New(), clock.System(), slog.New(rereadCounter{slog.DiscardHandler, &e.rereads}), o)
 	s.Start(e.t.Context())
 	e.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -147,7 +147,7 @@ func (t *tree) add(ctx context.Context, tx pgx.Tx, s *Service, name, role string
 }
 
 func errExists(name string) error {
-	return fault.New(fault.Conflict, "already-exists", "there is a mailbox named %s already", name).At("name")
+	return fault.New(fault.Conflict, "already-exists", "there is a mailbox of this name already").At("name")
 }
 
 // roles are the special uses that a mailbox can be made with.

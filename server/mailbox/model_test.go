@@ -263,6 +263,9 @@ func TestEveryNodeShowsWhatWasDoneAndAllCountersAreTrue(t *testing.T) {
 			s.check(t)
 		}
 	})
+	if n := e.rereads.Load(); n > 0 {
+		t.Fatalf("%d times the log did not lead from one state to the next", n)
+	}
 	report, err := e.Verify(t.Context(), VerifyOptions{Hash: true})
 	if err != nil || !report.Clean() {
 		t.Fatalf("verify: %+v, %v", report, err)

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"bytes"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -24,11 +25,12 @@ type proxy struct {
 }
 
 const (
-	proxyPass      = iota
-	proxyLoseReply // the next request reaches the database, its answer never comes back
-	proxyLoseAsk   // the next request never reaches the database
-	proxyDown      // nobody gets through
-	proxyLoseAndGo // as proxyLoseReply, and down from then on
+	proxyPass       = iota
+	proxyLoseReply  // the next request reaches the database, its answer never comes back
+	proxyLoseAsk    // the next request never reaches the database
+	proxyDown       // nobody gets through
+	proxyLoseAndGo  // as proxyLoseReply, and down from then on
+	proxyLoseCommit // the next COMMIT reaches the database, its answer never comes back
 )
 
 func newProxy(tb testing.TB, dsn string) (p *proxy, through string) {
@@ -111,15 +113,16 @@ func (p *proxy) conn(client net.Conn) {
 		if err != nil {
 			return
 		}
-		switch p.mode.Load() {
-		case proxyDown:
+		switch mode := p.mode.Load(); {
+		case mode == proxyLoseCommit && !bytes.Contains(bytes.ToLower(buf[:n]), []byte("commit\x00")):
+		case mode == proxyDown:
 			return
-		case proxyLoseAsk:
+		case mode == proxyLoseAsk:
 			p.mode.Store(proxyPass)
 			return
-		case proxyLoseReply, proxyLoseAndGo:
+		case mode != proxyPass:
 			next := int32(proxyPass)
-			if p.mode.Load() == proxyLoseAndGo {
+			if mode == proxyLoseAndGo {
 				next = proxyDown
 			}
 			deaf.Store(true)

@@ -215,6 +215,9 @@ func TestAViewOlderThanTheLogIsReadAgain_D35(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkView(t, v, e.rows(w.inbox))
+	if n := e.rereads.Load(); n != 1 {
+		t.Fatalf("read again %d times", n)
+	}
 	if d := Compare(old, v); len(d.Expunged) != 2 || len(d.Changed) != 1 {
 		t.Fatalf("the session is told %+v", d)
 	}

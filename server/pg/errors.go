@@ -100,10 +100,13 @@ func CommitUnknown(err error) bool {
 }
 
 // commitError classifies the error of a COMMIT. Known failures are: nothing was sent, the server rolled back, or it refused with
-// an ordinary error. A FATAL error may follow a commit that happened.
+// an ordinary error. A FATAL error may follow a commit that happened. So may ErrConnClosed: pgx 5.12 reports a connection that
+// was lost after the COMMIT was sent with it, and calls it safe to retry all the same.
 func commitError(err error) error {
 	var refused *pgconn.PgError
 	switch {
+	case errors.Is(err, pgconn.ErrConnClosed):
+		return &commitUnknownError{err: err}
 	case errors.Is(err, pgx.ErrTxCommitRollback), errors.Is(err, pgx.ErrTxClosed), pgconn.SafeToRetry(err):
 		return err
 	case errors.As(err, &refused) && refused.SeverityUnlocalized == "ERROR":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -113,6 +114,9 @@ func transact(ctx context.Context, pool *Pool, state *txState, fn func(ctx conte
 func commit(ctx context.Context, tx pgx.Tx) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("before the commit: %w", err)
+	}
+	if tx.Conn().IsClosed() { // known here only: after COMMIT was sent pgx says the same
+		return fmt.Errorf("before the commit: %w", net.ErrClosed)
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()

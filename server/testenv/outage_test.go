@@ -62,7 +62,7 @@ func (c *cable) mend(t *testing.T) {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("unix", c.target) //nolint:noctx // ends with the cable
+			far, err := net.Dial("unix", c.target)
 			if err != nil {
 				near.Close()
 				continue

@@ -13,6 +13,9 @@ const (
 // step is one life of the server: how long it serves under load, and how it ends.
 type step struct {
 	ending ending
+	// whole sends SIGKILL to the server's database too, at the same moment. Otherwise it ends by itself when the server is gone,
+	// and has the time to write down what it holds.
+	whole bool
 	// share is the time under load as a multiple of the mean.
 	share float64
 	// again kills the next start too, before any load: when it is ready (early 0) or this long after it was started. The
@@ -27,12 +30,12 @@ const (
 	longest  = 1500 * time.Millisecond
 )
 
-// makePlan shuffles the kills and the stops. Every fourth kill is followed by a second one during or right after the start.
+// makePlan shuffles the kills and the stops. Every second kill is one of everything; every fourth is followed by a second one during or right after the start.
 func makePlan(seed uint64, kills, stops int) []step {
 	d := newDice(seed, 0)
 	steps := make([]step, 0, kills+stops)
 	for i := range kills {
-		s := step{ending: kill, share: 0.2 + 1.6*d.Float64()}
+		s := step{ending: kill, whole: i%2 == 1, share: 0.2 + 1.6*d.Float64()}
 		if i%4 == 3 {
 			s.again = true
 		}

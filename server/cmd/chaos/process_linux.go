@@ -60,3 +60,10 @@ func (m member) alive() bool {
 	state, started, ok := status(m.pid)
 	return ok && started == m.started && state != "Z" && state != "X"
 }
+
+// kill ends the process, if it is still the one that we listed.
+func (m member) kill() {
+	if m.alive() {
+		_ = syscall.Kill(m.pid, syscall.SIGKILL) // one that has just ended needs no signal
+	}
+}

@@ -49,9 +49,10 @@ type result struct {
 	Folder         string         `json:"folder"`
 	Seconds        float64        `json:"seconds"`
 	Planned        int            `json:"planned_kills"`
-	Kills          int            `json:"kills"`      // under load
-	EarlyKills     int            `json:"idle_kills"` // during or right after a start
-	Stops          int            `json:"stops"`      // by SIGTERM
+	Kills          int            `json:"kills"`       // under load
+	WholeKills     int            `json:"whole_kills"` // of these, with the database
+	EarlyKills     int            `json:"idle_kills"`  // during or right after a start
+	Stops          int            `json:"stops"`       // by SIGTERM
 	Deaths         []death        `json:"deaths"`
 	First          float64        `json:"first_start_seconds"`
 	Ready          []float64      `json:"ready_seconds"` // of the restarts
@@ -194,7 +195,8 @@ func (r *result) print(out io.Writer) {
 	fmt.Fprintf(out, "at the end: %d messages over IMAP, %d files on disk; the last email had its result after %.1f s; duplicates %d of %d letters (%.3f %%)\n",
 		r.Messages, r.Files, r.Settled, r.Total.Duplicate, r.letters(), 100*r.DuplicateRatio)
 	if r.OK {
-		fmt.Fprintf(out, "OK: %d kills under load, %d idle kills, %d stops: nothing that was acknowledged was lost\n", r.Kills, r.EarlyKills, r.Stops)
+		fmt.Fprintf(out, "OK: %d kills under load (%d with the database), %d idle kills, %d stops: nothing that was acknowledged was lost\n",
+			r.Kills, r.WholeKills, r.EarlyKills, r.Stops)
 		return
 	}
 	r.printViolations(out)

@@ -215,6 +215,10 @@ func (r *runner) serve(ctx context.Context, d time.Duration) error {
 func (r *runner) die(ctx context.Context, s step) error {
 	begin := time.Now()
 	d := death{After: since(r.begin), Uptime: since(r.up), How: "SIGKILL"}
+	if s.whole {
+		r.res.WholeKills++
+		d.How = "SIGKILL of all"
+	}
 	if s.ending == interrupt {
 		d.How = "SIGTERM"
 		r.res.Stops++
@@ -226,7 +230,7 @@ func (r *runner) die(ctx context.Context, s step) error {
 		}
 	} else {
 		r.res.Kills++
-		err := r.proc.kill(ctx)
+		err := r.proc.kill(ctx, s.whole)
 		r.gate.shut()
 		if err != nil {
 			return err
@@ -269,7 +273,7 @@ func (r *runner) dieAgain(ctx context.Context, s step) error {
 	r.res.EarlyKills++
 	d.After = since(r.begin)
 	r.res.Deaths = append(r.res.Deaths, d)
-	return proc.kill(ctx)
+	return proc.kill(ctx, s.whole)
 }
 
 func (r *runner) verify(ctx context.Context, after string) {

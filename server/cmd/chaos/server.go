@@ -140,11 +140,16 @@ func (p *program) info() (devInfo, error) {
 	return info, nil
 }
 
-// kill sends SIGKILL and waits until nothing of the server is left.
-func (p *process) kill(ctx context.Context) error {
+// kill sends SIGKILL to the server, if whole to every process below it as well, and waits until nothing of them is left.
+func (p *process) kill(ctx context.Context, whole bool) error {
 	family := family(p.cmd.Process.Pid)
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
+	}
+	if whole {
+		for _, m := range family {
+			m.kill()
+		}
 	}
 	<-p.exited
 	return gone(ctx, family)
@@ -163,7 +168,7 @@ func (p *process) stop(ctx context.Context) (time.Duration, error) {
 	case <-p.exited:
 		return time.Since(begin), errors.Join(p.err, gone(ctx, family))
 	case <-timeout.C:
-		return time.Since(begin), errors.Join(fmt.Errorf("the server did not end within %s of SIGTERM", stopWithin), p.kill(ctx))
+		return time.Since(begin), errors.Join(fmt.Errorf("the server did not end within %s of SIGTERM", stopWithin), p.kill(ctx, false))
 	}
 }
 

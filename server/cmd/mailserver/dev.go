@@ -34,7 +34,7 @@ func (c devCmd) Run(ctx context.Context, env environment) error {
 			return err
 		}
 	}
-	moved, err := freePorts(cfg)
+	moved, err := freePorts(ctx, cfg)
 	if err != nil {
 		return err
 	}

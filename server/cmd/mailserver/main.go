@@ -26,7 +26,7 @@ const (
 )
 
 // version is set when the program is built.
-var version = "dev" //nolint:gochecknoglobals // written by the linker
+var version = "dev"
 
 // cli is the command line.
 type cli struct {

@@ -14,7 +14,7 @@ const triedPorts = 100
 
 // freePorts moves listeners whose default port is busy to the next free one and says so. A port that the user chose is never
 // moved: the start fails with its name instead.
-func freePorts(cfg *config.Config) (notes []string, err error) {
+func freePorts(ctx context.Context, cfg *config.Config) (notes []string, err error) {
 	taken := map[string]bool{}
 	for _, l := range cfg.Listen.All() {
 		if l.Address != "" {
@@ -22,10 +22,10 @@ func freePorts(cfg *config.Config) (notes []string, err error) {
 		}
 	}
 	for _, l := range cfg.Listen.All() {
-		if l.Address == "" || cfg.Explicit("listen."+l.Name) || free(l.Address) {
+		if l.Address == "" || cfg.Explicit("listen."+l.Name) || free(ctx, l.Address) {
 			continue
 		}
-		next, err := nextFree(l.Address, taken)
+		next, err := nextFree(ctx, l.Address, taken)
 		if err != nil {
 			return nil, err
 		}
@@ -36,7 +36,7 @@ func freePorts(cfg *config.Config) (notes []string, err error) {
 	return notes, nil
 }
 
-func nextFree(address string, taken map[string]bool) (string, error) {
+func nextFree(ctx context.Context, address string, taken map[string]bool) (string, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
@@ -47,16 +47,16 @@ func nextFree(address string, taken map[string]bool) (string, error) {
 	}
 	for p := port + 1; p <= min(port+triedPorts, 65535); p++ {
 		next := net.JoinHostPort(host, strconv.Itoa(p))
-		if !taken[next] && free(next) {
+		if !taken[next] && free(ctx, next) {
 			return next, nil
 		}
 	}
 	return "", fmt.Errorf("%s and the %d ports after it are busy", address, triedPorts)
 }
 
-func free(address string) bool {
+func free(ctx context.Context, address string) bool {
 	var lc net.ListenConfig
-	ln, err := lc.Listen(context.Background(), "tcp", address)
+	ln, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return false
 	}

@@ -14,11 +14,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mailserver-dev/mailserver/server/config"
 )
 
 // patience is how long a start, a stop or a client may take on a loaded machine.
@@ -73,7 +76,7 @@ func start(t *testing.T, dir string, env []string, args ...string) *server {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), append([]string{"dev"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(config.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s := &server{dir: dir, cmd: cmd, exited: make(chan error, 1), stderr: &syncBuffer{}}
 	out, err := cmd.StdoutPipe()
@@ -150,8 +153,10 @@ func (s *server) stop(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Errorf("not stopped after %s\n%s", patience, s.stderr)
-		_ = s.cmd.Process.Kill()
-		<-s.exited
+		if err := s.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+		<-s.exited //nolint:errcheck // how it ended is known
 	}
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("stopping took %s; the promise is 10 s", took)
@@ -170,14 +175,9 @@ func (s *server) kill(t *testing.T) {
 	if err := s.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-s.exited
+	<-s.exited //nolint:errcheck // how it ended is known
 	eventually(t, "the killed server's database has ended", func() bool {
-		for _, pid := range children {
-			if alive(pid) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(children, alive)
 	})
 }
 
@@ -217,7 +217,7 @@ func freePorts(t *testing.T) []string {
 	t.Helper()
 	var env []string
 	for _, name := range []string{"SMTP", "SUBMISSION", "SUBMISSIONS", "IMAP", "IMAPS", "HTTP", "HTTPS"} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}

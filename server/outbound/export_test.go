@@ -1,0 +1,15 @@
+package outbound
+
+// What tests of the outside look at.
+var (
+	Summarise   = summarise   //nolint:gochecknoglobals // for tests
+	SettleEmail = settleEmail //nolint:gochecknoglobals // for tests
+)
+
+// The statements of the lists, to be explained.
+const (
+	SQLListEmails   = sqlListEmails
+	SQLListEmailsTo = sqlListEmailsTo
+	SQLListSink     = sqlListSink
+	SQLDue          = sqlDue
+)
