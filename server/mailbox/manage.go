@@ -129,7 +129,7 @@ func (t *tree) insert(ctx context.Context, tx pgx.Tx, now time.Time, name, role 
 // add makes a mailbox and those above it that are missing, after a check of the limit (L-11).
 func (t *tree) add(ctx context.Context, tx pgx.Tx, s *Service, name, role string) (Mailbox, error) {
 	if t.named(name) != nil {
-		return Mailbox{}, errExists(name)
+		return Mailbox{}, errExists()
 	}
 	if role != "" && t.find(func(m *Mailbox) bool { return m.Role == role }) != nil {
 		return Mailbox{}, fault.New(fault.Conflict, "role-taken", "another mailbox has the role %s", role).At("role")
@@ -146,7 +146,7 @@ func (t *tree) add(ctx context.Context, tx pgx.Tx, s *Service, name, role string
 	return t.insert(ctx, tx, s.clk.Now(), name, role)
 }
 
-func errExists(name string) error {
+func errExists() error {
 	return fault.New(fault.Conflict, "already-exists", "there is a mailbox of this name already").At("name")
 }
 

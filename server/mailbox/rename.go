@@ -104,7 +104,7 @@ func (s *Service) renameTree(ctx context.Context, tx pgx.Tx, t *tree, m Mailbox,
 	t.all = stay
 	for _, n := range names {
 		if t.named(n) != nil {
-			return Mailbox{}, errExists(n)
+			return Mailbox{}, errExists()
 		}
 	}
 	missing := slices.DeleteFunc(parents(name), func(above string) bool { return t.named(above) != nil || slices.Contains(names, above) })

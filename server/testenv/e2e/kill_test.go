@@ -22,11 +22,11 @@ func TestARepeatedRequestHasOneEffectHoweverTheServerDies(t *testing.T) {
 	openUp(t, dir)
 	s := start(t, dir, env, "--seed", "none")
 	ids := map[string]string{}
-	for round, wait := range []time.Duration{0, 3, 6, 10} {
+	for round, wait := range []int{0, 3, 6, 10} {
 		subject := fmt.Sprintf("round-%d", round)
 		first := make(chan string, 1)
 		go func() { first <- s.send(t.Context(), subject) }()
-		<-time.After(wait * time.Millisecond) // where the kill falls is the point of the test
+		<-time.After(time.Duration(wait) * time.Millisecond) // where the kill falls is the point of the test
 		s.kill(t)
 		told := <-first
 		s = start(t, dir, env, "--seed", "none")
