@@ -78,7 +78,8 @@ func settings() huma.Config {
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		bearer: {
 			Type: "http", Scheme: "bearer",
-			Description: "An API key (ms_live_… or ms_test_…) or the access token of a browser session.",
+			Description: "An API key (ms_live_… or ms_test_…) or the access token of a browser session. What a user may do follows from the role; " +
+				"a key has scopes, of which resource:write includes resource:read:\n",
 		},
 	}
 	cfg.Security = []map[string][]string{{bearer: {}}}

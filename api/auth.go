@@ -87,7 +87,7 @@ func (in *OriginInput) info() account.SessionInfo {
 // cookie makes the refresh cookie: for this server's sign-in paths only, out of reach of scripts, never sent by other sites.
 // Only on loopback without TLS is it not Secure, because a browser would not keep it there.
 func (in *OriginInput) cookie(value string, until time.Time) http.Cookie {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure wherever a browser keeps it so
 		Name: refreshCookie, Value: value, Path: "/v1/auth", Expires: until, HttpOnly: true, Secure: in.secure, SameSite: http.SameSiteStrictMode,
 	}
 	if value == "" {
@@ -189,7 +189,7 @@ func (a *API) deleteSession(ctx context.Context, in *refreshInput) (*signOutOutp
 }
 
 type userOutput struct {
-	ETag string `header:"ETag" doc:"The version of the object."`
+	Versioned
 	Body User
 }
 
@@ -202,5 +202,5 @@ func (a *API) getMe(ctx context.Context, _ *struct{}) (*userOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{ETag: etag(u.Version), Body: userOf(u)}, nil
+	return userAnswer(u), nil
 }

@@ -35,7 +35,7 @@ func TestBadInputIsRefusedWithItsPlaceAndCode(t *testing.T) {
 		{"nested without end", "POST", "/v1/domains", raw(strings.Repeat(`{"a":`, 5000)), 400, "bad-json", ""},
 		{"no body", "POST", "/v1/domains", raw(""), 400, "bad-json", ""},
 		{"an array for an object", "POST", "/v1/domains", raw(`[]`), 422, "validation-failed", "body"},
-		{"unknown field", "POST", "/v1/domains", raw(`{"name":"b.test","nmae":"secret"}`), 422, "unknown-field", "body.nmae"},
+		{"unknown field", "POST", "/v1/domains", raw(`{"name":"b.test","nick":"secret"}`), 422, "unknown-field", "body.nick"},
 		{"a field in other letters", "POST", "/v1/domains", raw(`{"Name":"b.test"}`), 422, "validation-failed", "body.Name"},
 		{"missing field", "POST", "/v1/domains", raw(`{}`), 422, "validation-failed", "body"},
 		{"wrong type", "POST", "/v1/domains", raw(`{"name":5}`), 422, "validation-failed", "body.name"},

@@ -1,12 +1,6 @@
 package api
 
-import (
-	"encoding/json"
-	"net/http"
-	"slices"
-
-	"github.com/go-chi/chi/v5"
-)
+import "slices"
 
 // Code explains a problem's code, at /problems/{code} and in the document.
 type Code struct {
@@ -84,26 +78,4 @@ func findCode(code string) (Code, bool) {
 		return Code{}, false
 	}
 	return all[i], true
-}
-
-// serveCodes lists all codes.
-func (a *API) serveCodes(w http.ResponseWriter, _ *http.Request) {
-	writeIndented(w, map[string][]Code{"items": Codes()})
-}
-
-// serveCode explains one code.
-func (a *API) serveCode(w http.ResponseWriter, r *http.Request) {
-	info, ok := findCode(chi.URLParam(r, "code"))
-	if !ok {
-		a.Problem(w, r, http.StatusNotFound, "not-found")
-		return
-	}
-	writeIndented(w, info)
-}
-
-func writeIndented(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // the client may have gone; there is nobody to tell
 }

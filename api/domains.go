@@ -42,18 +42,18 @@ func domainOf(d domain.Domain) Domain {
 }
 
 type domainOutput struct {
-	ETag string `header:"ETag" doc:"The version of the object."`
+	Versioned
 	Body Domain
 }
 
 type domainCreatedOutput struct {
-	ETag     string `header:"ETag" doc:"The version of the object."`
+	Versioned
 	Location string `header:"Location" doc:"Where the object is."`
 	Body     Domain
 }
 
 func domainAnswer(d domain.Domain) *domainOutput {
-	return &domainOutput{ETag: etag(d.Version), Body: domainOf(d)}
+	return &domainOutput{Versioned: versioned(d.Version), Body: domainOf(d)}
 }
 
 func (a *API) registerDomains() {
@@ -119,7 +119,7 @@ func (a *API) createDomain(ctx context.Context, in *createDomainInput) (*domainC
 	if err != nil {
 		return nil, err
 	}
-	return &domainCreatedOutput{ETag: etag(d.Version), Location: "/v1/domains/" + d.ID.String(), Body: domainOf(d)}, nil
+	return &domainCreatedOutput{Versioned: versioned(d.Version), Location: "/v1/domains/" + d.ID.String(), Body: domainOf(d)}, nil
 }
 
 type domainInput struct {

@@ -18,3 +18,10 @@ func Document() (*huma.OpenAPI, error) {
 	polish(a.huma.OpenAPI())
 	return a.huma.OpenAPI(), nil
 }
+
+// The helpers that fuzz targets try.
+var (
+	OpenCursor = openCursor
+	SealCursor = sealCursor
+	TooDeep    = tooDeep
+)

@@ -167,7 +167,7 @@ func TestAClientThatLeavesAndComesBackHasOneEffect(t *testing.T) {
 	e := newEnv(t)
 	// Who leaves may or may not stop what it began; the next try has one effect either way.
 	ctx, cancel := context.WithCancel(t.Context())
-	req, err := http.NewRequestWithContext(ctx, "POST", e.url+"/v1/emails", strings.NewReader(letter))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url+"/v1/emails", strings.NewReader(letter))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func (a *API) addBodies(ctx context.Context, m *mailbox.Message, out *Message) e
 	if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	for _, one := range []struct {
 		part *mime.Part
 		into **string
@@ -194,7 +194,7 @@ func (a *API) getMessagePart(ctx context.Context, in *messagePartInput) (*huma.S
 // partNumber reads "2.1" as 2, 1.
 func partNumber(text string) ([]int, error) {
 	var out []int
-	for _, piece := range strings.Split(text, ".") {
+	for piece := range strings.SplitSeq(text, ".") {
 		n, err := strconv.ParseUint(piece, 10, 16)
 		if err != nil || n == 0 || len(out) >= 100 {
 			return nil, fault.New(fault.Malformed, "invalid-id", "a part's number is one or more numbers with dots between them, such as 2 or 1.3").At("path.part")

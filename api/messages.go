@@ -85,6 +85,7 @@ func summaryOf(s mailbox.Summary) MessageSummary {
 			out.Answered = true
 		case mail.Draft:
 			out.Draft = true
+		case mail.Deleted: // shown as a flag alone
 		}
 	}
 	return out

@@ -1,8 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
 	"net/http"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -19,14 +24,18 @@ func (a *API) mountPages(r chi.Router) error {
 	if err != nil {
 		return err
 	}
+	table, err := template.ParseFS(docs, "docs/problems.html")
+	if err != nil {
+		return fmt.Errorf("read the page of the problem codes: %w", err)
+	}
 	for path, page := range map[string]http.HandlerFunc{
 		"/openapi.yaml":    bytesOf("application/yaml; charset=utf-8", doc.yaml),
 		"/openapi.json":    bytesOf("application/json", doc.json),
 		"/docs":            fileOf("docs/index.html"),
 		"/docs/docs.js":    fileOf("docs/docs.js"),
 		"/docs/docs.css":   fileOf("docs/docs.css"),
-		"/problems":        a.serveCodes,
-		"/problems/{code}": a.serveCode,
+		"/problems":        a.explain(table),
+		"/problems/{code}": a.explain(table),
 	} {
 		r.Get(path, page)
 		r.Head(path, page)
@@ -47,5 +56,39 @@ func fileOf(name string) http.HandlerFunc {
 		w.Header().Set("Content-Security-Policy", pagePolicy)
 		w.Header().Set("Cache-Control", "no-cache")
 		http.ServeFileFS(w, r, docs, name)
+	}
+}
+
+// explain serves all codes or one, as a page for people and as JSON for programs.
+func (a *API) explain(table *template.Template) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		list := Codes()
+		var content any = map[string][]Code{"items": list}
+		if code := chi.URLParam(r, "code"); code != "" {
+			one, ok := findCode(code)
+			if !ok {
+				a.Problem(w, r, http.StatusNotFound, "not-found")
+				return
+			}
+			list, content = []Code{one}, one
+		}
+		var out bytes.Buffer
+		var err error
+		w.Header().Add("Vary", "Accept")
+		if strings.Contains(r.Header.Get("Accept"), "text/html") {
+			w.Header().Set("Content-Security-Policy", pagePolicy)
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			err = table.Execute(&out, list)
+		} else {
+			w.Header().Set("Content-Type", "application/json")
+			enc := json.NewEncoder(&out)
+			enc.SetIndent("", "  ")
+			err = enc.Encode(content)
+		}
+		if err != nil {
+			a.Problem(w, r, http.StatusInternalServerError, "internal")
+			return
+		}
+		_, _ = w.Write(out.Bytes()) // the client may have gone; there is nobody to tell
 	}
 }

@@ -9,12 +9,19 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mailserver-dev/mailserver/server/account"
 )
 
 // polish completes the document for readers and generators of clients.
 func polish(doc *huma.OpenAPI) {
 	schemas := doc.Components.Schemas.Map()
 	polishSchemas(schemas, requestSchemas(doc))
+	for _, scope := range account.Scopes() {
+		scopes := schemas["APIKeyCreate"].Properties["scopes"].Items
+		scopes.Enum = append(scopes.Enum, scope.Name)
+		doc.Components.SecuritySchemes[bearer].Description += "\n- `" + scope.Name + "`: " + scope.Text
+	}
 	doc.Components.Headers = headers()
 	doc.Components.Examples = problemExamples()
 	used := map[string]bool{}

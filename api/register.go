@@ -103,6 +103,13 @@ func pathOf(ctx context.Context, otherwise string) string {
 	return otherwise
 }
 
+// Versioned is the part of an answer that names the object's version.
+type Versioned struct {
+	ETag string `header:"ETag" doc:"The version of the object."`
+}
+
+func versioned(version int64) Versioned { return Versioned{etag(version)} }
+
 // etag is the strong validator of a version.
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 

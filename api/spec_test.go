@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -120,7 +121,7 @@ func checkParameters(t *testing.T, op operation) {
 			t.Errorf("the path parameter %s has no place or no pattern", p.Name)
 		}
 	}
-	if idempotent != (op.Method == "POST" && !op.open()) {
+	if idempotent != (op.Method == http.MethodPost && !op.open()) {
 		t.Errorf("Idempotency-Key declared: %t", idempotent)
 	}
 }

@@ -104,7 +104,7 @@ func TestNobodyOfOneDomainReachesAnother_S43(t *testing.T) {
 				if got.status != http.StatusForbidden && got.status != http.StatusNotFound {
 					t.Errorf("%s, %s: status %d: %s", who, got.what, got.status, got.body)
 				}
-			case op.Method == "GET":
+			case op.Method == http.MethodGet:
 				if got.status != http.StatusOK && got.status != http.StatusForbidden && op.OperationID != "getMe" {
 					t.Errorf("%s, %s: status %d: %s", who, got.what, got.status, got.body)
 				}
@@ -115,7 +115,7 @@ func TestNobodyOfOneDomainReachesAnother_S43(t *testing.T) {
 				t.Errorf("%s, %s gives away: %s", who, got.what, got.body)
 			}
 		}
-		if op.Method == "GET" && strings.Contains(op.Path, "{") {
+		if op.Method == http.MethodGet && strings.Contains(op.Path, "{") {
 			e.call(e.owner, "GET", path, nil).want(200) // what was refused is there
 		}
 	}

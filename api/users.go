@@ -82,11 +82,11 @@ func userOf(u account.User) User {
 }
 
 func userAnswer(u account.User) *userOutput {
-	return &userOutput{ETag: etag(u.Version), Body: userOf(u)}
+	return &userOutput{Versioned: versioned(u.Version), Body: userOf(u)}
 }
 
 type userCreatedOutput struct {
-	ETag     string `header:"ETag" doc:"The version of the object."`
+	Versioned
 	Location string `header:"Location" doc:"Where the object is."`
 	Body     User
 }
@@ -161,7 +161,7 @@ func (a *API) createUser(ctx context.Context, in *createUserInput) (*userCreated
 	if err != nil {
 		return nil, err
 	}
-	return &userCreatedOutput{ETag: etag(u.Version), Location: "/v1/users/" + u.ID.String(), Body: userOf(u)}, nil
+	return &userCreatedOutput{Versioned: versioned(u.Version), Location: "/v1/users/" + u.ID.String(), Body: userOf(u)}, nil
 }
 
 func domainIDs(texts []string) ([]mail.DomainID, error) {

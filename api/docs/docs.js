@@ -9,7 +9,7 @@ function el(name, attributes, ...children) {
   for (const [key, value] of Object.entries(attributes || {})) {
     node.setAttribute(key, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(3).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -106,23 +106,25 @@ function requestBody(op) {
 }
 
 function responses(doc, op) {
-  const out = [el("h4", {}, "Answers")];
-  const rows = [];
+  const good = [];
+  const problems = [];
+  const examples = [];
   for (const [status, raw] of Object.entries(op.responses)) {
     const answer = resolve(doc, raw);
+    const meaning = [answer.description || "", headersOf(answer)];
+    if (answer.content && answer.content["application/problem+json"]) {
+      problems.push([el("code", {}, status), meaning]);
+      continue;
+    }
     const types = Object.entries(answer.content || {});
-    rows.push([el("code", {}, status),
-      types.flatMap(([name, media]) => (name === "application/problem+json" ? typeOf(media.schema) : [...typeOf(media.schema), " ", el("span", { class: "note" }, name)])),
-      [answer.description || "", headersOf(answer)]]);
+    good.push([el("code", {}, status), types.flatMap(([name, media]) => (media.schema.$ref ? typeOf(media.schema) : [name])), meaning]);
     for (const [name, media] of types) {
-      if (status[0] === "2" && media.example !== undefined) {
-        out.push(el("details", {}, el("summary", {}, status + " example"),
-          el("pre", { tabindex: "0", "aria-label": "Example of the answer, " + name }, json(media.example))));
-      }
+      examples.push(el("details", {}, el("summary", {}, "Example of the answer"),
+        el("pre", { tabindex: "0", "aria-label": "Example of the answer, " + name }, json(media.example))));
     }
   }
-  out.splice(1, 0, table(["status", "body", "meaning"], rows));
-  return out;
+  return [el("h4", {}, "Answers"), table(["status", "body", "meaning"], good), examples,
+    el("details", {}, el("summary", {}, "Problems: ", problems.map(([status]) => status.textContent).join(" ")), table(["status", "meaning"], problems))];
 }
 
 function headersOf(answer) {

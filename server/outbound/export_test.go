@@ -2,8 +2,8 @@ package outbound
 
 // What tests of the outside look at.
 var (
-	Summarise   = summarise   //nolint:gochecknoglobals // for tests
-	SettleEmail = settleEmail //nolint:gochecknoglobals // for tests
+	Summarise   = summarise
+	SettleEmail = settleEmail
 )
 
 // The statements of the lists, to be explained.

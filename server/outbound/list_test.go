@@ -179,8 +179,8 @@ func (w *world) manyEmails(n int) {
 }
 
 var (
-	touched = regexp.MustCompile(`shared hit=(\d+)`)      //nolint:gochecknoglobals // an immutable pattern
-	removed = regexp.MustCompile(`Rows Removed.*: (\d+)`) //nolint:gochecknoglobals // an immutable pattern
+	touched = regexp.MustCompile(`shared hit=(\d+)`)
+	removed = regexp.MustCompile(`Rows Removed.*: (\d+)`)
 )
 
 // A page costs the rows of the page, in a table of any size.

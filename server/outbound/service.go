@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
@@ -80,10 +81,8 @@ const (
 
 // scope refuses nobody, and keys that hold none of the rights.
 func scope(p mail.Principal, anyOf ...string) error {
-	for _, name := range anyOf {
-		if p.HasScope(name) {
-			return nil
-		}
+	if slices.ContainsFunc(anyOf, p.HasScope) {
+		return nil
 	}
 	if p.IsKey() {
 		return fault.New(fault.Forbidden, "scope-missing", "this key needs the scope %s", anyOf[0])

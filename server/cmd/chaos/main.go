@@ -57,7 +57,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		progress = stderr
 	}
 	res, err := run(ctx, o, progress)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		res.fail("interrupted")
+	case err != nil:
 		res.fail("the run itself: %v", err)
 	}
 	if err := res.write(reportFile); err != nil {

@@ -381,7 +381,9 @@ func (r *runner) finish(ctx context.Context) error {
 		if stopErr == nil {
 			r.res.StopTimes = append(r.res.StopTimes, round(took))
 		}
-		err = errors.Join(err, stopErr)
+		if ctx.Err() == nil { // a server that is interrupted during its start rightly ends with an error
+			err = errors.Join(err, stopErr)
+		}
 	}
 	if ctx.Err() == nil && r.proc != nil {
 		r.verify(ctx, "the end of the run")
