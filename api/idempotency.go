@@ -116,7 +116,7 @@ func (a *API) run(ctx huma.Context, attempt *idem.Attempt, body []byte, next fun
 	next(rec)
 	done = true
 	var err error
-	if rec.status < http.StatusBadRequest && true {
+	if rec.status < http.StatusBadRequest && ctx.Operation().Metadata[metaSecret] == nil {
 		err = attempt.Finish(detached(ctx.Context()), rec.status, rec.kept(), rec.out.Bytes())
 	} else {
 		err = attempt.Abandon(detached(ctx.Context()))

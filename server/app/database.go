@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/mailserver-dev/mailserver/server/config"
+	"github.com/mailserver-dev/mailserver/server/obs"
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/pg/local"
 	"github.com/mailserver-dev/mailserver/server/schema"
@@ -78,7 +80,10 @@ func (a *App) migrate(ctx context.Context) error {
 	if !a.cfg.Database.AutoMigrate {
 		return a.checkSchema(ctx)
 	}
-	_, err := schema.Up(ctx, a.directDSN(), a.log)
+	done, err := schema.Up(ctx, a.directDSN(), obs.AtLeast(a.log, slog.LevelWarn))
+	if len(done.Files) > 0 {
+		a.log.LogAttrs(ctx, slog.LevelInfo, "schema brought up to date", slog.Int("files", len(done.Files)))
+	}
 	return err
 }
 

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Cluster is a running private PostgreSQL. Its methods may be called from many goroutines.
@@ -220,24 +219,21 @@ func (c *Cluster) log(ctx context.Context, level slog.Level, message string, att
 	c.server.cfg.Logger.LogAttrs(ctx, level, message, attrs...) //nolint:sloglint // callers pass constant texts
 }
 
+const sqlHasDatabase = `select exists (select from pg_database where datname = $1)`
+
 // ensureDatabase creates Database after initdb; later starts find it.
 func (c *Cluster) ensureDatabase(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, c.DSN())
-	if err == nil {
-		return conn.Close(ctx)
-	}
-	const invalidCatalogName = "3D000"
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.Code != invalidCatalogName {
-		return fmt.Errorf("private PostgreSQL: connect: %w", err)
-	}
-	conn, err = pgx.Connect(ctx, c.dsn("postgres"))
+	conn, err := pgx.Connect(ctx, c.dsn("postgres"))
 	if err != nil {
 		return fmt.Errorf("private PostgreSQL: connect: %w", err)
 	}
 	defer conn.Close(ctx)
+	var there bool
+	if err := conn.QueryRow(ctx, sqlHasDatabase, Database).Scan(&there); err != nil || there {
+		return err
+	}
 	if _, err := conn.Exec(ctx, "create database "+Database); err != nil {
 		return fmt.Errorf("private PostgreSQL: create the database: %w", err)
 	}
