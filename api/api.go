@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 
@@ -53,7 +52,7 @@ func New(d Deps) (*API, error) {
 	a := &API{Deps: d, budget: newBudget(int64(d.Limits.API.BodyBudgetBytes)), effects: map[string]render{}}
 	a.router = a.newRouter()
 	a.huma = humachi.New(a.router, settings())
-	a.huma.UseMiddleware(a.authenticate, a.limitRate, a.negotiate, a.idempotent)
+	a.huma.UseMiddleware(a.timed, a.authenticate, a.limitRate, a.negotiate, a.idempotent)
 	for _, register := range []func(){
 		a.registerAuth, a.registerDomains, a.registerUsers, a.registerKeys, a.registerEmails, a.registerMailboxes, a.registerMessages,
 		a.registerEvents, a.registerSink,
@@ -79,7 +78,8 @@ func settings() huma.Config {
 		bearer: {
 			Type: "http", Scheme: "bearer",
 			Description: "An API key (ms_live_… or ms_test_…) or the access token of a browser session. What a user may do follows from the role; " +
-				"a key has scopes, of which resource:write includes resource:read:\n",
+				"a key has scopes, of which resource:write includes resource:read. A test key sends into the test network and reads; whatever " +
+				"else it asks for gets 403 test-key:\n",
 		},
 	}
 	cfg.Security = []map[string][]string{{bearer: {}}}
@@ -141,6 +141,3 @@ func (a *API) MayReadMetrics(r *http.Request) bool {
 	p, err := a.principal(r.Context(), r.Header.Get("Authorization"), remoteOf(r.RemoteAddr))
 	return err == nil && (p.IsOwner() || p.IsKey() && p.HasScope("metrics:read"))
 }
-
-// internal gives the context of the API's own calls.
-func detached(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }

@@ -97,10 +97,10 @@ func (in *OriginInput) cookie(value string, until time.Time) http.Cookie {
 }
 
 func (a *API) registerAuth() {
-	register(a, answers(with(public(http.MethodPost, "/v1/auth/sessions", "createSession", "auth", "Sign in",
+	register(a, patient(answers(with(public(http.MethodPost, "/v1/auth/sessions", "createSession", "auth", "Sign in",
 		"Begins a browser session with an address and a password. The answer sets the refresh cookie. Unknown addresses and wrong "+
-			"passwords get the same answer."), http.StatusUnauthorized, http.StatusForbidden), http.StatusCreated), a.createSession)
-	register(a, with(public(http.MethodPost, "/v1/auth/refresh", "refreshSession", "auth", "Get a new access token",
+			"passwords get the same answer."), http.StatusUnauthorized, http.StatusForbidden), http.StatusCreated), holdTime), a.createSession)
+	register(a, with(public(http.MethodPost, "/v1/auth/sessions/refresh", "refreshSession", "auth", "Get a new access token",
 		"Exchanges the refresh cookie for a new access token and a new cookie. Without a cookie the answer is 204, so that a page may ask "+
 			"whether somebody is signed in."), http.StatusUnauthorized, http.StatusForbidden), a.refreshSession)
 	register(a, answers(with(public(http.MethodDelete, "/v1/auth/sessions/current", "deleteSession", "auth", "Sign out",

@@ -34,8 +34,10 @@ func remoteOf(remote string) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-// principal finds who sent an Authorization header.
+// principal finds who sent an Authorization header. Whatever follows, this alone takes no longer than an ordinary operation.
 func (a *API) principal(ctx context.Context, authorization string, remote netip.Addr) (mail.Principal, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.patience())
+	defer cancel()
 	scheme, token, _ := strings.Cut(authorization, " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "bearer") || token == "" {
@@ -64,6 +66,11 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	p.Remote = remote
+	if p.Test && !mayTest(ctx.Operation()) {
+		a.refuse(ctx, newProblem(http.StatusForbidden, "test-key",
+			"this is a test key: it sends into the test network and reads; use a live key to change things"))
+		return
+	}
 	scope, _ := ctx.Operation().Metadata[metaScope].(string)
 	if p.IsKey() && scope != "" && !p.HasScope(scope) {
 		problem := newProblem(http.StatusForbidden, "scope-missing", "this key lacks the scope "+scope)
@@ -72,6 +79,11 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithContext(ctx, context.WithValue(inner, principalKey{}, p)))
+}
+
+// mayTest reports whether an operation changes nothing that is real when a test key asks for it.
+func mayTest(op *huma.Operation) bool {
+	return op.Method == http.MethodGet || op.Method == http.MethodHead || op.OperationID == sendEmail
 }
 
 // refuse ends a request in a middleware.

@@ -27,7 +27,7 @@ func TestABrowserSessionBeginsGoesOnAndEnds(t *testing.T) {
 	}
 	e.call(e.key, "GET", "/v1/me", nil).problem(404, "not-found")
 
-	next := e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value).want(200)
+	next := e.call("", "POST", "/v1/auth/sessions/refresh", nil, "Cookie", c.Name+"="+c.Value).want(200)
 	next.into(&s)
 	e.call(s.AccessToken, "GET", "/v1/me", nil).want(200)
 	c = e.cookie(next)
@@ -35,7 +35,7 @@ func TestABrowserSessionBeginsGoesOnAndEnds(t *testing.T) {
 	if gone := e.cookie(out); gone.Value != "" || gone.MaxAge >= 0 {
 		t.Errorf("the cookie stays: %+v", gone)
 	}
-	e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value).want(401)
+	e.call("", "POST", "/v1/auth/sessions/refresh", nil, "Cookie", c.Name+"="+c.Value).want(401)
 	e.call(s.AccessToken, "GET", "/v1/me", nil).want(401)
 }
 
@@ -61,11 +61,11 @@ func TestASessionEndsWithItsAccessTokenToo(t *testing.T) {
 func TestWithoutACookieThereIsNothingToRefresh(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
-	a := e.call("", "POST", "/v1/auth/refresh", nil).want(204)
+	a := e.call("", "POST", "/v1/auth/sessions/refresh", nil).want(204)
 	if len(a.body) != 0 {
 		t.Errorf("%s", a.body)
 	}
-	e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", "mailserver_refresh=nonsense").want(401)
+	e.call("", "POST", "/v1/auth/sessions/refresh", nil, "Cookie", "mailserver_refresh=nonsense").want(401)
 }
 
 func TestAPageOfAnotherOriginCannotUseTheCookie_S40(t *testing.T) {
@@ -74,14 +74,14 @@ func TestAPageOfAnotherOriginCannotUseTheCookie_S40(t *testing.T) {
 	a := e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: goodPassword}, "Origin", e.url).want(201)
 	c := e.cookie(a)
 	for _, origin := range []string{"https://evil.test", "null", "http://127.0.0.1", "http://127.0.0.1:1", "file://", e.url + ".evil.test"} {
-		e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value, "Origin", origin).problem(403, "origin-forbidden")
+		e.call("", "POST", "/v1/auth/sessions/refresh", nil, "Cookie", c.Name+"="+c.Value, "Origin", origin).problem(403, "origin-forbidden")
 		e.call("", "DELETE", "/v1/auth/sessions/current", nil, "Cookie", c.Name+"="+c.Value, "Origin", origin).problem(403, "origin-forbidden")
 		e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: goodPassword}, "Origin", origin).problem(403, "origin-forbidden")
 	}
-	if cors := e.call("", "OPTIONS", "/v1/auth/refresh", nil, "Origin", "https://evil.test", "Access-Control-Request-Method", "POST"); cors.header.Get("Access-Control-Allow-Origin") != "" {
+	if cors := e.call("", "OPTIONS", "/v1/auth/sessions/refresh", nil, "Origin", "https://evil.test", "Access-Control-Request-Method", "POST"); cors.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("another origin is allowed")
 	}
-	e.call("", "POST", "/v1/auth/refresh", nil, "Cookie", c.Name+"="+c.Value, "Origin", e.url).want(200)
+	e.call("", "POST", "/v1/auth/sessions/refresh", nil, "Cookie", c.Name+"="+c.Value, "Origin", e.url).want(200)
 }
 
 func TestTheCookieIsSecureWhereverABrowserKeepsItSo(t *testing.T) {

@@ -110,16 +110,20 @@ func (a *API) run(ctx huma.Context, attempt *idem.Attempt, body []byte, next fun
 	done := false
 	defer func() {
 		if !done { // the handler panicked; the key is free again unless the effect exists
-			_ = attempt.Abandon(detached(ctx.Context())) // the lock ends by itself when this fails too
+			tidy, cancel := afterwards(ctx.Context())
+			defer cancel()
+			_ = attempt.Abandon(tidy) // the lock ends by itself when this fails too
 		}
 	}()
 	next(rec)
 	done = true
+	tidy, cancel := afterwards(ctx.Context())
+	defer cancel()
 	var err error
 	if rec.status < http.StatusBadRequest && ctx.Operation().Metadata[metaSecret] == nil {
-		err = attempt.Finish(detached(ctx.Context()), rec.status, rec.kept(), rec.out.Bytes())
+		err = attempt.Finish(tidy, rec.status, rec.kept(), rec.out.Bytes())
 	} else {
-		err = attempt.Abandon(detached(ctx.Context()))
+		err = attempt.Abandon(tidy)
 	}
 	a.notKept(ctx.Context(), err)
 	replayInto(ctx, rec.status, rec.header, rec.out.Bytes())
@@ -152,7 +156,9 @@ func (a *API) renderEffect(ctx huma.Context, attempt *idem.Attempt) {
 	if e.etag != "" {
 		header.Set("Etag", e.etag)
 	}
-	a.notKept(ctx.Context(), attempt.Finish(detached(ctx.Context()), e.status, header, out.Bytes()))
+	tidy, cancel := afterwards(ctx.Context())
+	defer cancel()
+	a.notKept(ctx.Context(), attempt.Finish(tidy, e.status, header, out.Bytes()))
 	replay(ctx, e.status, header, out.Bytes())
 }
 

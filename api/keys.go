@@ -14,7 +14,7 @@ import (
 type APIKey struct {
 	ID           string     `json:"id" example:"key_01h455vb4pex5vsknk084sn02q" doc:"The key's id."`
 	Name         string     `json:"name" example:"shop receipts" doc:"What it is for."`
-	Mode         string     `json:"mode" enum:"live,test" example:"live" doc:"Mail sent with a test key ends in the built-in test network."`
+	Mode         string     `json:"mode" enum:"live,test" example:"live" doc:"Mail sent with a test key ends in the built-in test network; besides sending, a test key only reads."`
 	Scopes       []string   `json:"scopes" nullable:"false" example:"[\"emails:send\"]" doc:"What it may do."`
 	DomainIDs    []string   `json:"domain_ids" nullable:"false" example:"[\"dom_01h455vb4pex5vsknk084sn02q\"]" doc:"The domains it is bound to; empty means all."`
 	AllowedCIDRs []string   `json:"allowed_cidrs" nullable:"false" example:"[\"192.0.2.0/24\"]" doc:"The networks it may be used from; empty means all."`

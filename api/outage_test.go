@@ -159,5 +159,5 @@ func TestTooManyRequestsAreToldWhenToComeBack_S41(t *testing.T) {
 		}
 	}
 	limited(e.key, "GET", "/v1/domains", nil, 5)
-	limited("", "POST", "/v1/auth/refresh", nil, 2) // the harness has signed in once
+	limited("", "POST", "/v1/auth/sessions/refresh", nil, 2) // the harness has signed in once
 }

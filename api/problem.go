@@ -107,6 +107,9 @@ func problemOf(ctx context.Context, log *slog.Logger, err error) *Problem {
 	if errors.As(err, &ready) {
 		return ready
 	}
+	if fault.Is(err, fault.Internal) && errors.Is(err, context.DeadlineExceeded) {
+		err = fault.Wrap(err, fault.Unavailable, "unavailable", "the server could not do this in time; try again in a moment")
+	}
 	var f *fault.Error
 	if !errors.As(err, &f) {
 		f = &fault.Error{Kind: fault.Internal, Err: err}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -16,6 +17,8 @@ const (
 	metaScope  = "scope"  // the scope that a key needs; "" for operations that only users have
 	metaOpen   = "public" // true when no credential is needed
 	metaSecret = "secret" // true when the answer holds a secret, which is never stored
+	// metaPatience is the time that the operation may take beyond an ordinary one.
+	metaPatience = "patience"
 )
 
 // mergePatch is the media type of RFC 7396.
@@ -53,6 +56,12 @@ const (
 	defaultBody = 1 << 20
 	publicBody  = 16 << 10
 )
+
+// patient gives the operation more time than others.
+func patient(op huma.Operation, more time.Duration) huma.Operation {
+	op.Metadata[metaPatience] = more
+	return op
+}
 
 // with adds statuses that the operation answers with on error.
 func with(op huma.Operation, statuses ...int) huma.Operation {

@@ -33,7 +33,7 @@ type UserCreate struct {
 	Password     string   `json:"password,omitempty" example:"correct-horse-battery" maxLength:"1024" doc:"The password, at least 12 characters. Give this or password_hash."`
 	PasswordHash string   `json:"password_hash,omitempty" example:"$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHRzYWx0c2FsdA$aGFzaA" maxLength:"512" doc:"A hash of the password from another server: argon2id (PHC), bcrypt or sha512-crypt."`
 	Name         string   `json:"name,omitempty" example:"Alice" maxLength:"200" doc:"The display name."`
-	Role         string   `json:"role,omitempty" enum:"owner,admin,user" example:"user" doc:"user when absent; only an owner makes owners and admins."`
+	Role         string   `json:"role,omitempty" enum:"owner,admin,user" example:"user" doc:"user when absent; the operation says who makes owners and admins."`
 	QuotaBytes   *int64   `json:"quota_bytes,omitempty" example:"5368709120" minimum:"0" doc:"The server's default when absent."`
 	AdminIDs     []string `json:"admin_domain_ids,omitempty" nullable:"false" example:"[\"dom_01h455vb4pex5vsknk084sn02q\"]" doc:"The domains that an admin administers."`
 }
@@ -91,22 +91,28 @@ type userCreatedOutput struct {
 	Body     User
 }
 
+// appointing says who may give which role.
+const appointing = "Owners, and API keys without a list of domains, may make and change users of every role. An API key bound to domains may make " +
+	"and change users and those admins whose admin_domain_ids are all among its own, never owners. Admins manage users with the role user."
+
 func (a *API) registerUsers() {
 	const tag = "users"
 	register(a, with(scoped(http.MethodGet, "/v1/users", "listUsers", tag, "users:read", "List users",
 		"Gives the users that the caller may see, newest first."), http.StatusBadRequest), a.listUsers)
 	register(a, answers(scoped(http.MethodPost, "/v1/users", "createUser", tag, "users:write", "Create a user",
-		"Makes a user with the mailboxes INBOX, Drafts, Sent, Junk, Trash and Archive."), http.StatusCreated), a.createUser)
+		"Makes a user with the mailboxes INBOX, Drafts, Sent, Junk, Trash and Archive. "+appointing), http.StatusCreated), a.createUser)
 	register(a, with(scoped(http.MethodGet, "/v1/users/{user_id}", "getUser", tag, "users:read", "Read a user",
 		"Gives one user."), http.StatusBadRequest, http.StatusNotFound), a.getUser)
 	register(a, with(scoped(http.MethodPatch, "/v1/users/{user_id}", "updateUser", tag, "users:write", "Change a user",
-		"Changes the given fields (JSON merge patch). A change of role or status ends the user's sessions. If-Match is honoured."),
+		"Changes the given fields (JSON merge patch). A change of role or status ends the user's sessions. If-Match is honoured. "+
+			appointing),
 		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed), a.updateUser)
 	register(a, answers(with(scoped(http.MethodDelete, "/v1/users/{user_id}", "deleteUser", tag, "users:write", "Delete a user",
 		"Deletes a user with all mail. If-Match is honoured."), http.StatusBadRequest, http.StatusNotFound, http.StatusConflict,
 		http.StatusPreconditionFailed), http.StatusNoContent), a.deleteUser)
-	register(a, answers(with(scoped(http.MethodPut, "/v1/users/{user_id}/password", "setUserPassword", tag, "users:write", "Set a password",
-		"Sets a user's password and ends all of the user's sessions."), http.StatusNotFound), http.StatusNoContent), a.setUserPassword)
+	register(a, patient(answers(with(scoped(http.MethodPut, "/v1/users/{user_id}/password", "setUserPassword", tag, "users:write", "Set a password",
+		"Sets a user's password and ends all of the user's sessions. Users who change their own give the current one; a wrong one gets 422 "+
+			"current-password-wrong."), http.StatusNotFound), http.StatusNoContent), holdTime), a.setUserPassword)
 	a.effects["usr"] = func(ctx context.Context, ref string) (effect, error) {
 		u, err := a.userByID(ctx, ref, "effect")
 		return effect{http.StatusCreated, "/v1/users/" + ref, etag(u.Version), userOf(u)}, err

@@ -56,8 +56,16 @@ func (s *Service) issueAccess(ctx context.Context, user mail.UserID, session mai
 
 // VerifyAccess finds the principal of an access token. Whatever is wrong with a token gives the same fault.Unauthenticated,
 // except that an expired one has the code "token-expired". Role, status and session are those of the database, at most five
-// seconds old (S-24).
+// seconds old (S-24). Refusals are counted; a token that is good was counted when its session began.
 func (s *Service) VerifyAccess(ctx context.Context, access string, remote netip.Addr) (mail.Principal, error) {
+	p, err := s.verifyAccess(ctx, access, remote)
+	if err != nil {
+		s.countAPI(err)
+	}
+	return p, err
+}
+
+func (s *Service) verifyAccess(ctx context.Context, access string, remote netip.Addr) (mail.Principal, error) {
 	c, err := s.parseAccess(ctx, access)
 	if err != nil {
 		return mail.Principal{}, err

@@ -16,6 +16,9 @@ import (
 // failedWait is the least time after which a refused sign-in is answered, in every profile.
 const failedWait = time.Second
 
+// protocolAPI is the word under which API keys and access tokens are counted.
+const protocolAPI = "api"
+
 // The results of a sign-in, as counted.
 const (
 	resultOK      = "ok"

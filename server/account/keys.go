@@ -203,10 +203,10 @@ func (s *Service) ListKeys(ctx context.Context, p mail.Principal, q KeyQuery) ([
 	}
 	q.Limit = min(q.Limit, limitMost)
 	keys, err := listKeys(ctx, s.pool, p.AllDomains(), p.Domains, q)
-	if err != nil || len(keys) < q.Limit {
+	if err != nil || len(keys) <= q.Limit {
 		return keys, mail.KeyID{}, pg.Fault(err)
 	}
-	return keys, keys[len(keys)-1].ID, nil
+	return keys[:q.Limit], keys[q.Limit-1].ID, nil
 }
 
 // GetKey gives a key by id; fault.NotFound when there is none that reaches no further than the principal.
@@ -281,8 +281,25 @@ func (s *Service) noteKey(ctx context.Context, q pg.Querier, p mail.Principal, k
 }
 
 // AuthenticateKey finds the principal of a key's text. Errors: fault.Unauthenticated for texts that are no key, unknown,
-// revoked ("unauthenticated") or expired ("token-expired") keys; fault.Forbidden "ip-not-allowed" from a foreign network.
+// revoked ("unauthenticated") or expired ("token-expired") keys; fault.Forbidden "ip-not-allowed" from a foreign network. Each
+// call is counted.
 func (s *Service) AuthenticateKey(ctx context.Context, text string, remote netip.Addr) (mail.Principal, error) {
+	p, err := s.findKey(ctx, text, remote)
+	s.countAPI(err)
+	return p, err
+}
+
+// countAPI counts a credential that came with a request. Nobody has failed when the database was down or the client went away.
+func (s *Service) countAPI(err error) {
+	switch {
+	case err == nil:
+		s.count(resultOK, protocolAPI)
+	case fault.Is(err, fault.Unauthenticated), fault.Is(err, fault.Forbidden):
+		s.count(resultFailed, protocolAPI)
+	}
+}
+
+func (s *Service) findKey(ctx context.Context, text string, remote netip.Addr) (mail.Principal, error) {
 	given, ok := parseKeyText(text)
 	if !ok {
 		return mail.Principal{}, errUnauthenticated()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -150,18 +151,34 @@ func scope(p mail.Principal, name string) error {
 	return fault.New(fault.Unauthenticated, "unauthenticated", "sign in first")
 }
 
-// mayManage refuses who may not change the user. Strangers are told that there is none. Owners and admins are changed by
-// owners only: whoever could set an owner's password would be one.
+// mayAppoint reports whether the principal may make, change or remove somebody with the role and the domains of an admin:
+// whoever could set an owner's password would be one. Keys provision as far as they reach, people other than owners do not.
+func mayAppoint(p mail.Principal, role mail.Role, domains []mail.DomainID) bool {
+	switch {
+	case role == mail.RoleUser, p.AllDomains():
+		return true
+	case !p.IsKey() || role != mail.RoleAdmin:
+		return false
+	}
+	return !slices.ContainsFunc(domains, func(d mail.DomainID) bool { return !p.MayDomain(d) })
+}
+
+// mayManage refuses who may not change the user. Strangers are told that there is none.
 func mayManage(p mail.Principal, u User) error {
 	switch {
 	case !p.MayUser(u.ID, u.DomainID):
 		return errNoUser()
 	case !p.MayDomain(u.DomainID):
 		return fault.New(fault.Forbidden, "forbidden", "users cannot change their own account, except the password")
-	case u.Role != mail.RoleUser && !p.IsOwner():
-		return fault.New(fault.Forbidden, "forbidden", "only an owner may change owners and administrators")
+	case !mayAppoint(p, u.Role, u.AdminDomains):
+		return errAppoint()
 	}
 	return nil
+}
+
+func errAppoint() error {
+	return fault.New(fault.Forbidden, "forbidden",
+		"owners and administrators are managed by owners and by API keys that reach as far: every domain, or all domains of the administrator")
 }
 
 func errNoUser() error { return fault.New(fault.NotFound, "not-found", "no such user") }

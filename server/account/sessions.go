@@ -18,7 +18,7 @@ import (
 // SignIn checks a password and begins a browser session. Its errors are those of Authenticate.
 func (s *Service) SignIn(ctx context.Context, email, password string, info SessionInfo) (Tokens, User, error) {
 	if info.Protocol == "" {
-		info.Protocol = "api"
+		info.Protocol = protocolAPI
 	}
 	r, err := s.signIn(ctx, info.Protocol, email, password, info.Remote)
 	if err != nil {

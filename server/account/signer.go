@@ -17,7 +17,11 @@ import (
 )
 
 // reloadEvery bounds how often an unknown key id makes this node look for keys that another node has made.
-const reloadEvery = 5 * time.Second
+const (
+	reloadEvery = 5 * time.Second
+	// loadWithin bounds the reading and making of keys, during which all who need one wait.
+	loadWithin = 5 * time.Second
+)
 
 const sqlSigningKeys = `SELECT kid, private_key FROM signing_key WHERE retired_at IS NULL ORDER BY created_at DESC, kid`
 
@@ -100,6 +104,8 @@ func pick(keys []signer, kid string) (signer, bool) {
 }
 
 func (s *signers) load(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loadWithin)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, sqlSigningKeys)
 	if err != nil {
 		return err
@@ -121,7 +127,8 @@ func (s *signers) load(ctx context.Context) error {
 // make writes the first key, unless another node was faster.
 func (s *signers) make(ctx context.Context) error {
 	// The key outlives the request that was the first to need one.
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadWithin)
+	defer cancel()
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return err

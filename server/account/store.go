@@ -97,9 +97,10 @@ func scanUser(row pgx.CollectableRow) (record, error) {
 	return r, err
 }
 
+// listUsers gives one more than the page takes, when there is one.
 func listUsers(ctx context.Context, q pg.Querier, v userView, query ListQuery) ([]User, error) {
 	rows, err := q.Query(ctx, sqlListUsers, query.After, v.all, uuids(v.domains), v.self, query.Domain, string(query.Role),
-		string(query.Status), query.Email, query.Limit)
+		string(query.Status), query.Email, query.Limit+1)
 	if err != nil {
 		return nil, err
 	}

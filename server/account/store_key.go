@@ -63,8 +63,9 @@ func scanKey(row pgx.CollectableRow) (keyRecord, error) {
 	return k, err
 }
 
+// listKeys gives one more than the page takes, when there is one.
 func listKeys(ctx context.Context, q pg.Querier, all bool, domains []mail.DomainID, query KeyQuery) ([]Key, error) {
-	rows, err := q.Query(ctx, sqlListKeys, query.After, all, uuids(domains), query.Limit)
+	rows, err := q.Query(ctx, sqlListKeys, query.After, all, uuids(domains), query.Limit+1)
 	if err != nil {
 		return nil, err
 	}

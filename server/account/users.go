@@ -25,7 +25,8 @@ type Create struct {
 	Password     string
 	PasswordHash string
 	Name         string
-	// Role is RoleUser when empty. Only an owner makes owners and admins.
+	// Role is RoleUser when empty. Owners and keys of the whole server make owners and admins; keys of some domains make admins
+	// of these.
 	Role mail.Role
 	// QuotaBytes is the default quota when nil.
 	QuotaBytes *int64
@@ -74,36 +75,37 @@ func (s *Service) newUser(ctx context.Context, p mail.Principal, in Create) (r r
 	if in.QuotaBytes != nil {
 		r.QuotaBytes = *in.QuotaBytes
 	}
-	if r.AdminDomains, err = adminDomains(ctx, s.pool, r.Role, in.Domains); err != nil {
+	if r.AdminDomains, err = adminDomains(ctx, s.pool, p, r.Role, in.Domains); err != nil {
 		return r, address, err
 	}
 	if err = checkName("name", in.Name, nameMost); err == nil {
 		err = checkQuota(r.QuotaBytes)
 	}
-	if r.Role != mail.RoleUser && !p.IsOwner() {
-		err = fault.New(fault.Forbidden, "forbidden", "only an owner may create owners and administrators")
+	if !mayAppoint(p, r.Role, r.AdminDomains) {
+		err = errAppoint()
 	}
 	return r, address, err
 }
 
-// adminDomains checks a role and the domains that go with it.
-func adminDomains(ctx context.Context, q pg.Querier, role mail.Role, ids []mail.DomainID) ([]mail.DomainID, error) {
+// adminDomains checks a role and the domains that go with it. A key learns nothing of domains that are not its own.
+func adminDomains(ctx context.Context, q pg.Querier, p mail.Principal, role mail.Role, ids []mail.DomainID) ([]mail.DomainID, error) {
 	if _, ok := mail.ParseRole(string(role)); !ok {
 		return nil, invalid("role", "role must be owner, admin or user")
 	}
 	if len(ids) > 0 && role != mail.RoleAdmin {
-		return nil, invalid("domain_ids", "only an admin has a list of domains")
+		return nil, invalid("admin_domain_ids", "only an admin has a list of domains")
 	}
 	if len(ids) > domainsMost {
-		return nil, invalid("domain_ids", "at most %d domains", domainsMost)
+		return nil, invalid("admin_domain_ids", "at most %d domains", domainsMost)
 	}
 	ids = distinct(ids)
 	known, err := domainsExist(ctx, q, ids)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
-	if !known {
-		return nil, invalid("domain_ids", "a domain in the list does not exist")
+	foreign := func(id mail.DomainID) bool { return p.IsKey() && !p.MayDomain(id) }
+	if !known || slices.ContainsFunc(ids, foreign) {
+		return nil, invalid("admin_domain_ids", "a domain in the list does not exist")
 	}
 	return ids, nil
 }
@@ -232,10 +234,10 @@ func (s *Service) List(ctx context.Context, p mail.Principal, q ListQuery) ([]Us
 		v.domains = p.Domains
 	}
 	users, err := listUsers(ctx, s.pool, v, q)
-	if err != nil || len(users) < q.Limit {
+	if err != nil || len(users) <= q.Limit {
 		return users, mail.UserID{}, pg.Fault(err)
 	}
-	return users, users[len(users)-1].ID, nil
+	return users[:q.Limit], users[q.Limit-1].ID, nil
 }
 
 // Update is a merge patch: nil keeps a field.
@@ -288,10 +290,10 @@ func (s *Service) Update(ctx context.Context, p mail.Principal, id mail.UserID, 
 	return r.User, nil
 }
 
-// lock reads the user for a change and checks that the principal may make it and saw this version. Changes by owners go one at
-// a time, so that two owners who remove each other do not leave none.
+// lock reads the user for a change and checks that the principal may make it and saw this version. Changes by those who may change
+// owners go one at a time, so that two owners who remove each other do not leave none.
 func lock(ctx context.Context, tx pgx.Tx, p mail.Principal, id mail.UserID, ifVersion int64) (record, error) {
-	if p.IsOwner() {
+	if p.AllDomains() {
 		if _, err := tx.Exec(ctx, sqlLockOwners); err != nil {
 			return record{}, err
 		}
@@ -332,16 +334,19 @@ func apply(ctx context.Context, q pg.Querier, p mail.Principal, r *record, in Up
 	if r.Role != mail.RoleAdmin {
 		r.AdminDomains = nil
 	}
-	if (in.Role != nil || in.Domains != nil) && !p.IsOwner() {
-		return fault.New(fault.Forbidden, "forbidden", "only an owner may change roles and the domains of administrators")
+	if (in.Role != nil || in.Domains != nil) && !p.IsOwner() && !p.IsKey() {
+		return errAppoint()
 	}
 	wanted := r.AdminDomains
 	if in.Domains != nil {
 		wanted = *in.Domains
 	}
 	var err error
-	if r.AdminDomains, err = adminDomains(ctx, q, r.Role, wanted); err != nil {
+	if r.AdminDomains, err = adminDomains(ctx, q, p, r.Role, wanted); err != nil {
 		return err
+	}
+	if !mayAppoint(p, r.Role, r.AdminDomains) {
+		return errAppoint()
 	}
 	if _, ok := ParseStatus(string(r.Status)); !ok {
 		return invalid("status", "status must be active or disabled")
@@ -401,7 +406,7 @@ type SetPassword struct {
 }
 
 // SetPassword changes a password and ends all sessions and tokens of the user (S-24). A wrong current password gives
-// fault.Invalid "invalid-credentials" and counts as a failed sign-in.
+// fault.Invalid "current-password-wrong", which ends no session, and counts as a failed sign-in.
 func (s *Service) SetPassword(ctx context.Context, p mail.Principal, id mail.UserID, in SetPassword) error {
 	if err := scope(p, "users:write"); err != nil {
 		return err
@@ -444,7 +449,7 @@ func (s *Service) SetPassword(ctx context.Context, p mail.Principal, id mail.Use
 func (s *Service) proveCurrent(ctx context.Context, p mail.Principal, r record, current string) error {
 	_, err := s.signIn(ctx, "password", r.Email, current, p.Remote)
 	if fault.Is(err, fault.Unauthenticated) {
-		return fault.New(fault.Invalid, "invalid-credentials", "the current password is wrong").At("current_password")
+		return fault.New(fault.Invalid, "current-password-wrong", "the current password is wrong").At("current_password")
 	}
 	return err
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
@@ -36,6 +38,10 @@ type Options struct {
 	Version string
 	// DSN replaces database_url and the private cluster. Tests give each server a database of a shared cluster.
 	DSN string
+	// Reset deletes everything in the data directory first, unless another server uses it.
+	Reset bool
+	// MovePorts lets a listener whose default port is busy take the next free one; Moved tells.
+	MovePorts bool
 }
 
 // App is a running server.
@@ -64,16 +70,21 @@ type App struct {
 	limiter   *limit.Limiter
 	idem      *idem.Keys
 
+	listeners map[string]net.Listener
 	listening map[string]string
+	moved     []string
+	edges     []edge
 	failed    chan error
 	undo      []func(context.Context) error
 }
 
 // Start builds and starts a server. When it returns an error, everything that was started is stopped again.
 func Start(ctx context.Context, cfg *config.Config, opts Options) (*App, error) {
-	a := &App{cfg: cfg, opts: opts, log: opts.Log, listening: map[string]string{}, failed: make(chan error, 16)}
+	a := &App{
+		cfg: cfg, opts: opts, log: opts.Log, listeners: map[string]net.Listener{}, listening: map[string]string{}, failed: make(chan error, 16),
+	}
 	steps := []func(context.Context) error{
-		a.openData, a.openDatabase, a.migrate, a.openPool, a.buildServices, a.openCertificates, a.startWork, a.startEdges,
+		a.openData, a.listen, a.openDatabase, a.migrate, a.openPool, a.buildServices, a.openCertificates, a.startWork, a.ownerKey, a.startEdges,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -85,11 +96,19 @@ func Start(ctx context.Context, cfg *config.Config, opts Options) (*App, error) 
 	return a, nil
 }
 
-// Stop ends everything in the reverse order of Start: no new work, running work finished, then the database.
+// lastMoments is what each part gets to stop when the caller's time is over: nothing that was acknowledged may be cut.
+const lastMoments = 3 * time.Second
+
+// Stop ends everything in the reverse order of Start: no new connections, running work finished, then the database.
 func (a *App) Stop(ctx context.Context) error {
 	var errs []error
 	for _, undo := range slices.Backward(a.undo) {
-		errs = append(errs, undo(ctx))
+		part, cancel := ctx, func() {}
+		if ctx.Err() != nil {
+			part, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastMoments)
+		}
+		errs = append(errs, undo(part))
+		cancel()
 	}
 	a.undo = nil
 	return errors.Join(errs...)
@@ -113,6 +132,9 @@ func (a *App) Failed() <-chan error { return a.failed }
 
 // Listening gives the address of each listener that is on: "smtp" to "127.0.0.1:2525".
 func (a *App) Listening() map[string]string { return a.listening }
+
+// Moved tells which listeners could not have their default port, in sentences for people.
+func (a *App) Moved() []string { return a.moved }
 
 // CAFile is the PEM file that clients of a self-signed server trust; empty for certificates from files.
 func (a *App) CAFile() string { return a.certs.CAFile }

@@ -17,8 +17,11 @@ import (
 
 // DataEntries are the names in a data directory that the server makes; a reset removes them and nothing else.
 func DataEntries() []string {
-	return []string{"postgres", "maildir", "lost", "tmp", "tls", "dev.json", "env"}
+	return []string{"postgres", "maildir", "lost", "tmp", "tls", "dev.json", "env", "owner.key"}
 }
+
+// private reports whether the server runs its own PostgreSQL, so that the data directory is its own as well.
+func (a *App) private() bool { return a.opts.DSN == "" && a.cfg.DatabaseURL == "" }
 
 func (a *App) openData(context.Context) error {
 	dir, err := filepath.Abs(a.cfg.DataDir)
@@ -29,6 +32,14 @@ func (a *App) openData(context.Context) error {
 	// The account of PostgreSQL, which is another one when this process is root, has to pass through.
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is private below has modes of its own
 		return fmt.Errorf("data_dir: %w", err)
+	}
+	if a.private() {
+		if err := a.lockData(); err != nil {
+			return err
+		}
+	}
+	if a.opts.Reset {
+		return a.reset()
 	}
 	return nil
 }
@@ -130,8 +141,10 @@ type MigrateTo struct {
 func Migrate(ctx context.Context, cfg *config.Config, opts Options, to MigrateTo) (state schema.State, err error) {
 	a := &App{cfg: cfg, opts: opts, log: opts.Log}
 	defer func() { err = errors.Join(err, a.Stop(context.WithoutCancel(ctx))) }()
-	if err := errors.Join(a.openData(ctx), a.openDatabase(ctx)); err != nil {
-		return state, err
+	for _, step := range []func(context.Context) error{a.openData, a.openDatabase} {
+		if err := step(ctx); err != nil {
+			return state, err
+		}
 	}
 	switch {
 	case to.Down:

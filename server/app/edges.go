@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mailserver-dev/mailserver/api"
 	"github.com/mailserver-dev/mailserver/console"
@@ -32,26 +33,37 @@ func role(name string) string {
 	return name
 }
 
-// startEdges binds every listener first, so that a busy port is known before anybody is served, and then serves them.
+// startEdges serves the listeners, which were bound at the beginning.
 func (a *App) startEdges(ctx context.Context) error {
-	listeners := map[string]net.Listener{}
-	for _, l := range a.cfg.Listen.All() {
-		if l.Address == "" || !a.cfg.HasRole(role(l.Name)) {
-			continue
-		}
-		var lc net.ListenConfig
-		ln, err := lc.Listen(ctx, "tcp", l.Address)
-		if err != nil {
-			for _, open := range listeners {
-				err = errors.Join(err, open.Close())
+	a.onStop("edges", a.stopEdges)
+	a.serveSMTP(ctx)
+	a.serveIMAP(ctx)
+	return a.serveHTTP()
+}
+
+// edge is a server that Stop ends together with the others.
+type edge struct {
+	name     string
+	shutdown func(context.Context) error
+}
+
+// stopEdges ends all edges at once, so that one slow client does not keep the others open. Clients that do not leave within
+// their time are cut; that is no fault of the server.
+func (a *App) stopEdges(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Limits.StopTimeout*6/10)
+	defer cancel()
+	var g errgroup.Group
+	for _, e := range a.edges {
+		g.Go(func() error {
+			err := e.shutdown(ctx)
+			if err != nil && ctx.Err() != nil {
+				a.log.LogAttrs(ctx, slog.LevelWarn, "clients that did not leave were cut", slog.String("edge", e.name))
+				return nil
 			}
-			return fmt.Errorf("listen.%s: %w; set it to another address:port, or to nothing to turn it off", l.Name, err)
-		}
-		listeners[l.Name], a.listening[l.Name] = ln, ln.Addr().String()
+			return err
+		})
 	}
-	a.serveSMTP(ctx, listeners)
-	a.serveIMAP(ctx, listeners)
-	return a.serveHTTP(ctx, listeners)
+	return g.Wait()
 }
 
 // serve runs a listener; its error ends the server.
@@ -66,17 +78,17 @@ func (a *App) serve(name string, f func() error) {
 	}()
 }
 
-func (a *App) serveSMTP(ctx context.Context, listeners map[string]net.Listener) {
+func (a *App) serveSMTP(ctx context.Context) {
 	server := smtpd.New(smtpd.Config{
 		Hostname: a.cfg.Hostname, Limits: smtpLimits(a.cfg), TLS: a.certs.TLSConfig(), Clock: a.opts.Clock, Logger: a.log, Metrics: a.metrics,
 		Authenticator: a.Accounts, Arrivals: a.Inbound, Departures: a.Outbound,
 	})
 	for name, port := range map[string]smtpd.Port{"smtp": smtpd.Port25, "submission": smtpd.Port587, "submissions": smtpd.Port465} {
-		if ln := listeners[name]; ln != nil {
+		if ln := a.listeners[name]; ln != nil {
 			a.serve(name, func() error { return server.Serve(context.WithoutCancel(ctx), ln, port) })
 		}
 	}
-	a.onStop("smtp", server.Shutdown)
+	a.edges = append(a.edges, edge{"smtp", server.Shutdown})
 }
 
 // smtpLimits carries the configured bounds to the edge. What is no key of the configuration keeps its default.
@@ -97,17 +109,17 @@ func smtpLimits(cfg *config.Config) smtpd.Limits {
 	return l
 }
 
-func (a *App) serveIMAP(ctx context.Context, listeners map[string]net.Listener) {
+func (a *App) serveIMAP(ctx context.Context) {
 	server := imapd.New(imapd.Config{
 		Hostname: a.cfg.Hostname, Version: a.opts.Version, TLS: a.certs.TLSConfig(), Limits: imapLimits(a.cfg), Clock: a.opts.Clock, Logger: a.log,
 		Metrics: a.metrics, Accounts: a.Accounts, Mailboxes: a.Mailboxes, Bus: a.bus,
 	})
 	for name, kind := range map[string]imapd.Kind{"imap": imapd.Plain, "imaps": imapd.ImplicitTLS} {
-		if ln := listeners[name]; ln != nil {
+		if ln := a.listeners[name]; ln != nil {
 			a.serve(name, func() error { return server.Serve(context.WithoutCancel(ctx), ln, kind) })
 		}
 	}
-	a.onStop("imap", server.Shutdown)
+	a.edges = append(a.edges, edge{"imap", server.Shutdown})
 }
 
 func imapLimits(cfg *config.Config) imapd.Limits {
@@ -122,7 +134,7 @@ func imapLimits(cfg *config.Config) imapd.Limits {
 	return l
 }
 
-func (a *App) serveHTTP(_ context.Context, listeners map[string]net.Listener) error {
+func (a *App) serveHTTP() error {
 	surface, err := api.New(api.Deps{
 		Clock: a.opts.Clock, Log: a.log, Limits: a.cfg.Limits, Accounts: a.Accounts, Domains: a.Domains, Events: a.Events,
 		Mailboxes: a.Mailboxes, Outbound: a.Outbound, Idem: a.idem, Limiter: a.limiter,
@@ -139,7 +151,7 @@ func (a *App) serveHTTP(_ context.Context, listeners map[string]net.Listener) er
 		return err
 	}
 	for _, name := range []string{"http", "https"} {
-		ln := listeners[name]
+		ln := a.listeners[name]
 		if ln == nil {
 			continue
 		}
@@ -149,7 +161,7 @@ func (a *App) serveHTTP(_ context.Context, listeners map[string]net.Listener) er
 		}
 		server := webd.NewServer(opts)
 		a.serve(name, func() error { return server.Serve(ln) })
-		a.onStop(name, server.Shutdown)
+		a.edges = append(a.edges, edge{name, server.Shutdown})
 	}
 	return nil
 }

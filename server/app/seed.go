@@ -28,54 +28,68 @@ type Demo struct {
 	TestAPIKey string
 }
 
-// SeedDemo makes the demo domain, the owner, two users and two API keys, unless an earlier start made them. With letters set
-// it also sends a few sample emails through the normal path.
-func SeedDemo(ctx context.Context, a *App, d Demo, letters bool) (Demo, error) {
-	if d.APIKey != "" {
-		return d, a.checkDemo(ctx, d)
-	}
-	p := mail.System("demo")
-	d.Owner = Login{Email: "admin@" + d.Domain, Password: newPassword()}
-	if _, made, err := a.Accounts.Bootstrap(ctx, d.Owner.Email, d.Owner.Password); err != nil || !made {
-		return d, errors.Join(err, notMade(made))
-	}
-	d.Users = nil
-	for _, name := range []string{"alice", "bob"} {
-		u := Login{Email: name + "@" + d.Domain, Password: newPassword()}
-		create := account.Create{Email: u.Email, Password: u.Password, Name: strings.ToUpper(name[:1]) + name[1:], Role: mail.RoleUser}
-		if _, err := a.Accounts.Create(ctx, p, create); err != nil {
-			return d, fmt.Errorf("create %s: %w", u.Email, err)
+// SeedDemo makes the demo domain, the owner, two users and two API keys, or completes what an interrupted start began. save is
+// called with every credential before or right after it exists, so that none is ever lost. With letters set, an empty server
+// also sends a few sample emails through the normal path.
+func SeedDemo(ctx context.Context, a *App, d Demo, letters bool, save func(Demo) error) (Demo, error) {
+	if d.Owner.Password == "" {
+		d.Owner = Login{Email: "admin@" + d.Domain, Password: newPassword()}
+		d.Users = []Login{{Email: "alice@" + d.Domain, Password: newPassword()}, {Email: "bob@" + d.Domain, Password: newPassword()}}
+		if err := a.refuseStrangers(ctx); err != nil {
+			return d, err
 		}
-		d.Users = append(d.Users, u)
+		if err := save(d); err != nil {
+			return d, err
+		}
 	}
-	var err error
-	if d.APIKey, err = a.demoKey(ctx, "demo", account.ModeLive); err != nil {
+	if err := a.demoUsers(ctx, d); err != nil {
 		return d, err
 	}
-	if d.TestAPIKey, err = a.demoKey(ctx, "demo test", account.ModeTest); err != nil {
-		return d, err
+	for _, key := range []struct {
+		text *string
+		name string
+		mode account.Mode
+	}{{&d.APIKey, "demo", account.ModeLive}, {&d.TestAPIKey, "demo test", account.ModeTest}} {
+		if *key.text != "" {
+			continue
+		}
+		var err error
+		if *key.text, err = a.demoKey(ctx, key.name, key.mode); err != nil {
+			return d, err
+		}
+		if err := save(d); err != nil {
+			return d, err
+		}
 	}
 	if letters {
-		err = a.sendSamples(ctx, d)
+		return d, a.sendSamples(ctx, d)
 	}
-	return d, err
+	return d, nil
 }
 
-// notMade says why an owner that dev.json does not name cannot be used.
-func notMade(made bool) error {
-	if made {
-		return nil
-	}
-	return errors.New("the data directory has an owner, but no dev.json that names the password; start with --reset, or use another --data")
-}
-
-// checkDemo makes sure that the stored credentials belong to this database.
-func (a *App) checkDemo(ctx context.Context, d Demo) error {
-	_, err := a.Domains.GetByName(ctx, mail.System("demo"), d.Domain)
-	if fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("dev.json names the domain %s, which the database does not have; start with --reset", d.Domain)
+// refuseStrangers stops when the database has users although no credentials are known: they cannot be shown, and must not be
+// mixed with new ones.
+func (a *App) refuseStrangers(ctx context.Context) error {
+	users, _, err := a.Accounts.List(ctx, mail.System("demo"), account.ListQuery{Limit: 1})
+	if err == nil && len(users) > 0 {
+		return errors.New("the data directory has users, but no dev.json that names their passwords; start with --reset, or use another --data")
 	}
 	return err
+}
+
+// demoUsers makes the owner and the users that do not exist yet.
+func (a *App) demoUsers(ctx context.Context, d Demo) error {
+	if _, _, err := a.Accounts.Bootstrap(ctx, d.Owner.Email, d.Owner.Password); err != nil {
+		return fmt.Errorf("create %s: %w", d.Owner.Email, err)
+	}
+	for _, u := range d.Users {
+		name, _, _ := strings.Cut(u.Email, "@")
+		create := account.Create{Email: u.Email, Password: u.Password, Name: strings.ToUpper(name[:1]) + name[1:], Role: mail.RoleUser}
+		if _, err := a.Accounts.Create(ctx, mail.System("demo"), create); err != nil && !fault.Is(err, fault.Conflict) {
+			return fmt.Errorf("create %s: %w", u.Email, err)
+		}
+	}
+	return nil
 }
 
 func (a *App) demoKey(ctx context.Context, name string, mode account.Mode) (string, error) {
@@ -89,8 +103,12 @@ func newPassword() string {
 	return text[:5] + "-" + text[5:10] + "-" + text[10:15] + "-" + text[15:20]
 }
 
-// sendSamples sends what a newcomer finds in the mailbox.
+// sendSamples sends what a newcomer finds in the mailbox, once.
 func (a *App) sendSamples(ctx context.Context, d Demo) error {
+	sent, _, err := a.Outbound.List(ctx, mail.System("demo"), outbound.ListQuery{Limit: 1})
+	if err != nil || len(sent) > 0 {
+		return err
+	}
 	dom, err := a.Domains.GetByName(ctx, mail.System("demo"), d.Domain)
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func (a *App) startWork(ctx context.Context) error {
 	tasks := a.tasks()
 	client, err := queue.New(a.pool, queue.Config{
 		Register: func(w *queue.Workers) error { return jobs.Register(w, a.Outbound, tasks) },
-		Periodic: jobs.Periodic(tasks), Listen: a.direct, SoftStop: a.cfg.Limits.StopTimeout / 2, Logger: obs.AtLeast(a.log, slog.LevelWarn),
+		Periodic: jobs.Periodic(tasks), Listen: a.direct, SoftStop: a.cfg.Limits.StopTimeout / 5, Logger: obs.AtLeast(a.log, slog.LevelWarn),
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/server/config"
 	"github.com/mailserver-dev/mailserver/server/mailbox"
@@ -18,9 +19,15 @@ type VerifyReport struct {
 	Outbound  outbound.Report `json:"outbound"`
 }
 
+// VerifyOptions are those of mailserver verify.
+type VerifyOptions struct {
+	Fix        bool      // move orphans aside, mend counters
+	AdoptSince time.Time // give orphans written since then a row in an inbox (D-24)
+}
+
 // Verify checks every message against the database and the disk (mail-rules D-28). It uses the configured database, or starts
-// the private one, which must not be in use by a running server; with fix it moves orphans aside and mends counters.
-func Verify(ctx context.Context, cfg *config.Config, opts Options, fix bool) (report VerifyReport, err error) {
+// the private one, which must not be in use by a running server; with Fix it moves orphans aside and mends counters.
+func Verify(ctx context.Context, cfg *config.Config, opts Options, o VerifyOptions) (report VerifyReport, err error) {
 	a := &App{cfg: cfg, opts: opts, log: opts.Log, listening: map[string]string{}}
 	defer func() { err = errors.Join(err, a.Stop(context.WithoutCancel(ctx))) }()
 	for _, step := range []func(context.Context) error{a.openData, a.openDatabase, a.checkSchema, a.openPool, a.buildServices} {
@@ -28,10 +35,10 @@ func Verify(ctx context.Context, cfg *config.Config, opts Options, fix bool) (re
 			return report, err
 		}
 	}
-	if report.Mailboxes, err = a.Mailboxes.Verify(ctx, mailbox.VerifyOptions{Hash: true, Fix: fix}); err != nil {
+	if report.Mailboxes, err = a.Mailboxes.Verify(ctx, mailbox.VerifyOptions{Hash: true, Fix: o.Fix, AdoptSince: o.AdoptSince}); err != nil {
 		return report, err
 	}
-	if report.Outbound, err = a.Outbound.Verify(ctx, outbound.VerifyOptions{Hash: true, Fix: fix}); err != nil {
+	if report.Outbound, err = a.Outbound.Verify(ctx, outbound.VerifyOptions{Hash: true, Fix: o.Fix}); err != nil {
 		return report, err
 	}
 	report.Clean = report.Mailboxes.Clean() && report.Outbound.Clean()

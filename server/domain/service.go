@@ -156,10 +156,10 @@ func (s *Service) List(ctx context.Context, p mail.Principal, q ListQuery) ([]Do
 		domains = nil
 	}
 	items, err := list(ctx, s.pool, p.AllDomains(), domains, q)
-	if err != nil || len(items) < q.Limit {
+	if err != nil || len(items) <= q.Limit {
 		return items, mail.DomainID{}, pg.Fault(err)
 	}
-	return items, items[len(items)-1].ID, nil
+	return items[:q.Limit], items[q.Limit-1].ID, nil
 }
 
 // Update sets the status. ifVersion is the version that the caller saw, or 0; another one gives fault.Stale "etag-mismatch".

@@ -59,12 +59,13 @@ func one(ctx context.Context, q pg.Querier, sql string, arg any) (d Domain, foun
 	return d, err == nil, err
 }
 
+// list gives one more than the page takes, when there is one.
 func list(ctx context.Context, q pg.Querier, all bool, domains []mail.DomainID, query ListQuery) ([]Domain, error) {
 	ids := make([]pgtype.UUID, len(domains))
 	for i, d := range domains {
 		ids[i] = pgtype.UUID{Bytes: d, Valid: true}
 	}
-	rows, err := q.Query(ctx, sqlList, query.After, all, ids, string(query.Status), query.Name, query.Limit)
+	rows, err := q.Query(ctx, sqlList, query.After, all, ids, string(query.Status), query.Name, query.Limit+1)
 	if err != nil {
 		return nil, err
 	}

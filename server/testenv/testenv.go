@@ -85,7 +85,7 @@ func Start(t testing.TB, options ...Option) *Server {
 	}
 	s.App = a
 	t.Cleanup(func() { s.stop(t) })
-	if s.Demo, err = app.SeedDemo(t.Context(), a, app.Demo{Domain: "demo.test"}, false); err != nil {
+	if s.Demo, err = app.SeedDemo(t.Context(), a, app.Demo{Domain: "demo.test"}, false, func(app.Demo) error { return nil }); err != nil {
 		t.Fatalf("make the demo objects: %v", err)
 	}
 	s.trust(t)

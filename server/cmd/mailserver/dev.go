@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,53 +30,31 @@ func (c devCmd) Run(ctx context.Context, env environment) error {
 	if err != nil {
 		return err
 	}
-	if c.Reset {
-		if err := resetData(cfg.DataDir); err != nil {
-			return err
-		}
-	}
-	moved, err := freePorts(ctx, cfg)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintln(env.stderr, "starting PostgreSQL and the mail server ...")
 	opts := options(newLogger(cfg, env))
+	opts.Reset, opts.MovePorts = c.Reset, true
 	a, err := app.Start(ctx, cfg, opts)
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	info, err := c.prepare(ctx, cfg, a)
 	if err == nil {
-		err = printReady(env, info, moved, time.Since(begin)) //nolint:forbidigo // as above
+		err = printReady(env, info, a.Moved(), time.Since(begin)) //nolint:forbidigo // as above
 	}
 	if err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
-		return errors.Join(err, a.Stop(stopping))
+		return interrupted(ctx, errors.Join(err, a.Stop(stopping)))
 	}
 	return wait(ctx, a, stopWithin)
 }
 
-// resetData deletes a data directory, but only one that a mail server made.
-func resetData(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
+// interrupted replaces the errors that Ctrl-C causes in whatever was going on.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(dir, "dev.json")); err != nil {
-		if _, err := os.Stat(filepath.Join(dir, "postgres")); err != nil {
-			return fmt.Errorf("%s does not look like a data directory of mailserver; delete it yourself if you mean it", dir)
-		}
-	}
-	for _, name := range app.DataEntries() {
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.New("interrupted before the server was ready; the next start completes what was begun")
 }
 
 // devInfo is what dev.json holds.
@@ -105,22 +84,36 @@ func (c devCmd) prepare(ctx context.Context, cfg *config.Config, a *app.App) (*d
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	demo, err := app.SeedDemo(ctx, a, app.Demo{
-		Domain: "demo.test", Owner: before.Owner, Users: before.Users, APIKey: before.APIKey, TestAPIKey: before.TestAPIKey,
-	}, c.Seed == "demo")
+	known := app.Demo{Domain: "demo.test", Owner: before.Owner, Users: before.Users, APIKey: before.APIKey, TestAPIKey: before.TestAPIKey}
+	var info *devInfo
+	save := func(d app.Demo) error {
+		info = describe(cfg, a, d)
+		raw, err := json.MarshalIndent(info, "", "  ")
+		if err != nil {
+			return err
+		}
+		return errors.Join(app.WritePrivate(path, raw), app.WritePrivate(filepath.Join(cfg.DataDir, "env"), info.exports()))
+	}
+	demo, err := app.SeedDemo(ctx, a, known, c.Seed == "demo", save)
 	if err != nil {
 		return nil, err
 	}
-	listen := a.Listening()
-	info := &devInfo{
-		PID: os.Getpid(), Data: cfg.DataDir, Domain: demo.Domain, Listen: listen, CAFile: a.CAFile(), Owner: demo.Owner, Users: demo.Users,
-		APIURL: "http://" + listen["http"] + "/v1", ConsoleURL: "http://" + listen["http"], APIKey: demo.APIKey, TestAPIKey: demo.TestAPIKey,
+	err = save(demo)
+	return info, err
+}
+
+// describe makes the content of dev.json. Listeners that do not exist yet are there with an empty address.
+func describe(cfg *config.Config, a *app.App, d app.Demo) *devInfo {
+	listen := map[string]string{"sieve": "", "dav": ""}
+	maps.Copy(listen, a.Listening())
+	base := "http://" + listen["http"]
+	if listen["http"] == "" {
+		base = "https://" + listen["https"]
 	}
-	raw, err := json.MarshalIndent(info, "", "  ")
-	if err != nil {
-		return nil, err
+	return &devInfo{
+		PID: os.Getpid(), Data: cfg.DataDir, Domain: d.Domain, Listen: listen, CAFile: a.CAFile(), Owner: d.Owner, Users: d.Users,
+		APIURL: base + "/v1", ConsoleURL: base, APIKey: d.APIKey, TestAPIKey: d.TestAPIKey,
 	}
-	return info, errors.Join(writePrivate(path, raw), writePrivate(filepath.Join(cfg.DataDir, "env"), info.exports()))
 }
 
 // exports is <data>/env: what a shell sources.
@@ -138,15 +131,6 @@ func (d *devInfo) exports() []byte {
 	set("ADMIN_PASSWORD", d.Owner.Password)
 	set("CA", d.CAFile)
 	return []byte(b.String())
-}
-
-// writePrivate replaces a file of mode 0600 in one step.
-func writePrivate(path string, content []byte) error {
-	next := path + ".next"
-	if err := os.WriteFile(next, content, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
 }
 
 const readyText = `

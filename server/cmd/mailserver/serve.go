@@ -90,7 +90,8 @@ func (c migrateCmd) Run(ctx context.Context, env environment) error {
 
 type verifyCmd struct {
 	common
-	Fix bool `help:"Move orphans to lost/ and mend counters. Nothing is deleted."`
+	Fix        bool      `help:"Move orphans to lost/ and mend counters. Nothing is deleted."`
+	AdoptSince time.Time `help:"After a failover that lost commits: give files without a row written since this time (RFC 3339) a row in the inbox of their owner. The server must not run." placeholder:"TIME"`
 }
 
 // Run checks the store and exits 1 when something is wrong.
@@ -99,7 +100,7 @@ func (c verifyCmd) Run(ctx context.Context, env environment) error {
 	if err != nil {
 		return err
 	}
-	report, err := app.Verify(ctx, cfg, options(newLogger(cfg, env)), c.Fix)
+	report, err := app.Verify(ctx, cfg, options(newLogger(cfg, env)), app.VerifyOptions{Fix: c.Fix, AdoptSince: c.AdoptSince})
 	if err != nil {
 		return err
 	}

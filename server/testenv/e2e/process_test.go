@@ -66,34 +66,54 @@ type server struct {
 	dir      string
 	cmd      *exec.Cmd
 	exited   chan error
+	ready    chan string
+	begin    time.Time
 	printout string
 	took     time.Duration
 	stderr   *syncBuffer
 }
 
-// start runs the program in dir with free ports and waits for its printout.
+// start runs "mailserver dev" in dir and waits for its printout.
 func start(t *testing.T, dir string, env []string, args ...string) *server {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), append([]string{"dev"}, args...)...)
+	s := launch(t, dir, env, args...)
+	s.await(t, args...)
+	return s
+}
+
+// launch runs "mailserver dev" without waiting.
+func launch(t *testing.T, dir string, env []string, args ...string) *server {
+	t.Helper()
+	return launchCommand(t, dir, env, append([]string{"dev"}, args...)...)
+}
+
+func launchCommand(t *testing.T, dir string, env []string, args ...string) *server {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary(t), args...)
 	cmd.Dir = dir
 	cmd.Env = append(config.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	s := &server{dir: dir, cmd: cmd, exited: make(chan error, 1), stderr: &syncBuffer{}}
+	s := &server{dir: dir, cmd: cmd, exited: make(chan error, 1), ready: make(chan string, 1), stderr: &syncBuffer{}}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd.Stderr = s.stderr
-	begin := time.Now()
+	s.begin = time.Now()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ready := make(chan string, 1)
-	go s.watch(out, ready)
+	go s.watch(out)
 	t.Cleanup(func() { s.stop(t) })
+	return s
+}
+
+// await waits for the printout and reads dev.json.
+func (s *server) await(t *testing.T, args ...string) {
+	t.Helper()
 	select {
-	case s.printout = <-ready:
-		s.took = time.Since(begin)
+	case s.printout = <-s.ready:
+		s.took = time.Since(s.begin)
 	case err := <-s.exited:
 		s.exited <- err
 		t.Fatalf("the server ended before it was ready: %v\n%s", err, s.stderr)
@@ -107,7 +127,6 @@ func start(t *testing.T, dir string, env []string, args ...string) *server {
 	if err := json.Unmarshal(raw, &s.devInfo); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 func (s *server) dataDir(args []string) string {
@@ -120,7 +139,7 @@ func (s *server) dataDir(args []string) string {
 }
 
 // watch collects the printout, which ends with the second command and an empty line, and reports the end of the process.
-func (s *server) watch(out io.Reader, ready chan<- string) {
+func (s *server) watch(out io.Reader) {
 	var text strings.Builder
 	lines := bufio.NewScanner(out)
 	seen := false
@@ -128,7 +147,7 @@ func (s *server) watch(out io.Reader, ready chan<- string) {
 		text.WriteString(lines.Text() + "\n")
 		seen = seen || strings.HasPrefix(lines.Text(), "Read it:")
 		if seen && lines.Text() == "" {
-			ready <- text.String()
+			s.ready <- text.String()
 			seen = false
 		}
 	}
@@ -165,6 +184,19 @@ func (s *server) stop(t *testing.T) {
 		if alive(pid) {
 			t.Errorf("process %d of the server is still there", pid)
 		}
+	}
+}
+
+// interrupt is Ctrl-C before the server is ready: how it ends does not matter, that it ends does.
+func (s *server) interrupt(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		t.Fatalf("not stopped after %s\n%s", patience, s.stderr)
 	}
 }
 
