@@ -7,7 +7,7 @@ import (
 
 // BenchmarkOpen opens and closes bodies of so many owners in turn, as FETCH of many messages does.
 func BenchmarkOpen(b *testing.B) {
-	for _, owners := range []int{1, 100, 2000} {
+	for _, owners := range []int{1, 100, 2 * maxHandles} {
 		b.Run(fmt.Sprintf("owners=%d", owners), func(b *testing.B) {
 			s, _ := newStore(b, nil)
 			refs := make([]Ref, owners)

@@ -118,7 +118,12 @@ func (d *disk) open(name string) (*os.File, error) {
 	if err := d.before(OpOpen, name, ""); err != nil {
 		return nil, err
 	}
-	return d.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	return openIn(d.root, name)
+}
+
+// openIn opens for reading below root, but not through a link at the end.
+func openIn(root *os.Root, name string) (*os.File, error) {
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 }
 
 // touch sets the time at which a file was last written.

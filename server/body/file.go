@@ -26,7 +26,7 @@ func (s *Store) Open(ctx context.Context, owner, file string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.disk.open(name)
+	f, err := s.openFile(owner, file, name)
 	if err != nil {
 		return nil, diskFault(err)
 	}

@@ -57,6 +57,7 @@ func (s *Store) Put(ctx context.Context, owner string, parts ...Source) (Ref, er
 	if errors.Is(err, fs.ErrNotExist) {
 		// The owner's directory was removed after it was seen: make it again, once.
 		s.dirs.Delete(owner)
+		s.handles.forget(owner)
 		err = s.put(&ref, parts)
 	}
 	if err != nil {

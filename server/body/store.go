@@ -38,6 +38,7 @@ type Store struct {
 
 	buffers sync.Pool // *[]byte of writeBuffer
 	dirs    sync.Map  // owner → *dirSync; an owner that is here has its directories
+	handles *handles  // the directories that bodies are read from
 }
 
 const writeBuffer = 64 << 10
@@ -57,7 +58,7 @@ func Open(o Options, clk clock.Clock, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the message store: %w", err)
 	}
-	s := &Store{disk: d, node: o.Node, lowWater: o.LowWater, clk: clk, log: log}
+	s := &Store{disk: d, node: o.Node, lowWater: o.LowWater, clk: clk, log: log, handles: newHandles(maxHandles)}
 	s.buffers.New = func() any { b := make([]byte, 0, writeBuffer); return &b }
 	if err := s.prepare(); err != nil {
 		d.root.Close()
@@ -76,7 +77,10 @@ func (s *Store) prepare() error {
 }
 
 // Close gives the data directory back. Open files stay readable.
-func (s *Store) Close() error { return s.disk.root.Close() }
+func (s *Store) Close() error {
+	s.handles.close()
+	return s.disk.root.Close()
+}
 
 // Free gives the bytes that may still be written.
 func (s *Store) Free(context.Context) (int64, error) {

@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/mailserver-dev/mailserver/server/fault"
 )
@@ -20,9 +19,10 @@ func TestASyncCoversEverythingRenamedBeforeTheCallAndIsShared(t *testing.T) {
 			d     dirSync
 			begun atomic.Int32
 		)
+		gate := make(chan struct{})
 		slow := func() error {
 			begun.Add(1)
-			time.Sleep(time.Second) //nolint:forbidigo // the time of a bubble
+			<-gate
 			return nil
 		}
 		var wg sync.WaitGroup
@@ -36,6 +36,7 @@ func TestASyncCoversEverythingRenamedBeforeTheCallAndIsShared(t *testing.T) {
 		if begun.Load() != 1 {
 			t.Fatalf("%d syncs ran at once on one directory", begun.Load())
 		}
+		close(gate)
 		wg.Wait()
 		if begun.Load() != 2 {
 			t.Fatalf("%d syncs for eleven callers, want 2: the first, and one for all who came during it", begun.Load())

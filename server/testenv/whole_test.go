@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"github.com/mailserver-dev/mailserver/server/config"
+	"github.com/mailserver-dev/mailserver/server/pgtest"
 	"github.com/mailserver-dev/mailserver/server/testenv"
 )
 
@@ -309,6 +312,19 @@ func TestTheWholeServerRunsItsOwnDatabase(t *testing.T) {
 		}
 	}
 	t.Logf("uid %d", os.Getuid())
+}
+
+// database_url: an external database takes the place of the private one, which is then never made.
+func TestAnExternalDatabaseTakesThePlaceOfThePrivateOne(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.DSN(t)
+	s := testenv.Start(t, testenv.WithPrivateDatabase(), testenv.WithConfig(func(c *config.Config) { c.DatabaseURL = dsn }))
+	if err := s.Arrive("x@outside.test", []string{s.Alice().Email}, fmt.Sprintf(letter, "external", "e1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Config.DataDir, "postgres")); !os.IsNotExist(err) {
+		t.Errorf("a private cluster was made beside the configured database: %v", err)
+	}
 }
 
 // A14: a server listens only where it was told.
