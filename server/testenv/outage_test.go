@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,7 +37,11 @@ func withCable(t *testing.T) (*cable, testenv.Option) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "cable") //nolint:usetesting // the name of a socket must stay short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	c := &cable{
 		path: filepath.Join(dir, ".s.PGSQL.5432"), target: filepath.Join(cfg.Host, fmt.Sprintf(".s.PGSQL.%d", cfg.Port)), open: map[net.Conn]bool{},
 	}
