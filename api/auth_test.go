@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/mailserver-dev/mailserver/api"
+	"github.com/mailserver-dev/mailserver/server/account"
 )
 
 func TestABrowserSessionBeginsGoesOnAndEnds(t *testing.T) {
@@ -114,8 +115,60 @@ func TestAChangedPasswordEndsAllSessions_S24(t *testing.T) {
 	e := newEnv(t)
 	u := e.newUser("alice@a.test", "user")
 	token := e.signIn("alice@a.test")
-	e.call(token, "PUT", "/v1/users/"+u.ID+"/password", raw(`{"password":"another-good-password"}`)).want(422)
+	e.call(token, "PUT", "/v1/users/"+u.ID+"/password", raw(`{"password":"another-good-password"}`)).problem(422, "current-password-wrong")
+	e.call(token, "GET", "/v1/me", nil).want(200)
 	e.call(token, "PUT", "/v1/users/"+u.ID+"/password", raw(`{"password":"another-good-password","current_password":"`+goodPassword+`"}`)).want(204)
 	e.call(token, "GET", "/v1/me", nil).want(401)
 	e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "alice@a.test", Password: "another-good-password"}).want(201)
+}
+
+func TestSignInsKeysAndTokensAreCounted_A74(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	before := map[string]int{}
+	for _, what := range []string{"ok console", "failed console", "ok api", "failed api"} {
+		before[what] = e.counted(what)
+	}
+	e.signIn("owner@a.test")
+	e.call("", "POST", "/v1/auth/sessions", api.SessionCreate{Email: "owner@a.test", Password: "something else entirely"}).want(401)
+	e.call(e.key, "GET", "/v1/domains", nil).want(200)
+	e.call(e.key, "GET", "/v1/domains", nil).want(200)
+	e.call(e.key[:len(e.key)-1]+"!", "GET", "/v1/domains", nil).want(401)
+	e.call(e.owner, "GET", "/v1/domains", nil).want(200)
+	e.call("nonsense", "GET", "/v1/domains", nil).want(401)
+	for what, more := range map[string]int{"ok console": 1, "failed console": 1, "ok api": 2, "failed api": 2} {
+		if got := e.counted(what) - before[what]; got != more {
+			t.Errorf("%s moved by %d, want %d", what, got, more)
+		}
+	}
+}
+
+func TestATestKeyReadsAndSendsAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	b := e.newTenant(marker)
+	var made api.APIKeyCreated
+	e.call(e.owner, "POST", "/v1/api-keys", api.APIKeyCreate{Name: "test", Scopes: account.AllScopes(), Mode: "test"}).want(201).into(&made)
+	before, tried := e.snapshot(b), 0
+	for _, op := range operations(document(t)) {
+		if op.open() || op.OperationID == "getMe" {
+			continue
+		}
+		var body any
+		if op.RequestBody != nil {
+			body = op.RequestBody.Content["application/json"].Example
+		}
+		switch {
+		case op.Method == http.MethodGet:
+			e.call(made.Key, op.Method, b.path(op.Path), nil).want(200)
+		case op.OperationID != "sendEmail":
+			tried++
+			e.call(made.Key, op.Method, b.path(op.Path), body, "Idempotency-Key", "k").problem(403, "test-key")
+		}
+	}
+	e.call(made.Key, "HEAD", "/v1/domains", nil).want(200)
+	if after := e.snapshot(b); after != before || tried < 12 {
+		t.Errorf("%d requests were refused, and this changed:\n%s\n%s", tried, before, after)
+	}
+	e.call(made.Key, "POST", "/v1/emails", map[string]any{"from": "app@" + marker + ".test", "to": "bob@" + marker + ".test", "text": "x"}).want(202)
 }

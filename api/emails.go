@@ -133,7 +133,7 @@ func recipientOf(r outbound.Recipient) Recipient {
 
 func (a *API) registerEmails() {
 	const tag = "emails"
-	send := answers(with(scoped(http.MethodPost, "/v1/emails", sendEmail, tag, "emails:send", "Send an email",
+	send := answers(with(scoped(http.MethodPost, "/v1/emails", sendOperation, tag, "emails:send", "Send an email",
 		"Accepts an email. The answer 202 means that it is on stable storage for every recipient; what becomes of each shows under "+
 			"GET /v1/emails/{email_id} and in the events."), http.StatusInsufficientStorage), http.StatusAccepted)
 	send.MaxBodyBytes = a.maxBody()
@@ -156,8 +156,8 @@ func (a *API) registerEmails() {
 	}
 }
 
-// sendEmail is the one operation with which a test key does something.
-const sendEmail = "sendEmail"
+// sendOperation is the one operation with which a test key does something.
+const sendOperation = "sendEmail"
 
 // sendTimeout is for 10 MiB from a slow client.
 const sendTimeout = 2 * time.Minute

@@ -55,6 +55,21 @@ type env struct {
 	key       string // a key with every scope
 	owner     string // an access token of the owner
 	ownerID   string
+	mu        sync.Mutex
+	signIns   map[string]int // by result and protocol
+}
+
+// AuthAttempt implements account.Metrics.
+func (e *env) AuthAttempt(result, protocol string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.signIns[result+" "+protocol]++
+}
+
+func (e *env) counted(what string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.signIns[what]
 }
 
 // lockedBuffer is a log that may be read while it is written.
@@ -85,7 +100,7 @@ func newEnv(t *testing.T, options ...option) *env {
 
 func newEnvWith(t *testing.T, pool *pg.Pool, options ...option) *env {
 	t.Helper()
-	e := &env{t: t, pool: pool, log: &lockedBuffer{}}
+	e := &env{t: t, pool: pool, log: &lockedBuffer{}, signIns: map[string]int{}}
 	log := slog.New(slog.NewJSONHandler(e.log, nil))
 	deps := e.services(log)
 	for _, o := range options {
@@ -117,7 +132,7 @@ func (e *env) services(log *slog.Logger) api.Deps {
 	}
 	e.idem = idem.New(e.pool, clk)
 	e.domains = domain.New(e.pool, clk, b, log, domain.Config{AutoVerify: true})
-	e.accounts = account.New(account.Deps{Pool: e.pool, Clock: clk, Log: log, Bus: b, Limiter: limiter, Domains: e.domains},
+	e.accounts = account.New(account.Deps{Pool: e.pool, Clock: clk, Log: log, Bus: b, Limiter: limiter, Domains: e.domains, Metrics: e},
 		account.Config{Argon2: account.Argon2{Time: 1, MemoryKiB: 64, Threads: 1}})
 	e.mailboxes = mailbox.New(e.pool, bodies, b, clk, log, mailbox.Options{})
 	e.mailboxes.Attach(e.accounts)

@@ -4,12 +4,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/api"
 	"github.com/mailserver-dev/mailserver/server/clock"
@@ -25,6 +27,7 @@ type gateway struct {
 	mu          sync.Mutex
 	listener    net.Listener
 	connections []net.Conn
+	flow        sync.RWMutex // held by whoever wants nothing to pass
 }
 
 // newGateway gives the connection string that leads through a gateway.
@@ -74,14 +77,23 @@ func (g *gateway) open() {
 			g.mu.Lock()
 			g.connections = append(g.connections, in, out)
 			g.mu.Unlock()
-			pipe := func(to, from net.Conn) {
-				_, _ = io.Copy(to, from)
-				to.Close()
-			}
-			go pipe(out, in)
-			go pipe(in, out)
+			go g.pipe(out, in)
+			go g.pipe(in, out)
 		}
 	}()
+}
+
+func (g *gateway) pipe(to, from net.Conn) {
+	defer to.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		g.flow.RLock()
+		g.flow.RUnlock() //nolint:staticcheck // waits while nothing may pass
+		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+			return
+		}
+	}
 }
 
 func (g *gateway) close() {
@@ -124,6 +136,77 @@ func TestADatabaseThatIsDownIs503AndComesBackWithoutARestart(t *testing.T) {
 	g.open()
 	e.call(e.key, "GET", "/v1/domains", nil).want(200)
 	e.call(e.key, "POST", "/v1/emails", raw(letter), "Idempotency-Key", "k").want(202)
+}
+
+// answersWithin makes the operations give up after so long, whatever is added for the slowest statement.
+func answersWithin(d time.Duration) option {
+	return func(deps *api.Deps) { deps.Limits.Database.StatementTimeout = d - 5*time.Second }
+}
+
+// A process that is stopped takes connections and answers nothing.
+func TestADatabaseThatHangsIs503AndNotSilence(t *testing.T) {
+	t.Parallel()
+	g, dsn := newGateway(t, pgtest.DSN(t))
+	pool, err := pg.Open(t.Context(), pg.Config{DSN: dsn, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	e := newEnvWith(t, pool, answersWithin(2*time.Second))
+	e.call(e.key, "GET", "/v1/domains", nil).want(200)
+	g.flow.Lock()
+	thaw := sync.OnceFunc(g.flow.Unlock)
+	t.Cleanup(thaw)
+	var all sync.WaitGroup
+	for _, c := range []struct{ token, method, path, body string }{
+		{e.key, "GET", "/v1/domains", ""},
+		{e.key, "POST", "/v1/emails", letter},
+		{e.owner, "PATCH", "/v1/users/" + e.ownerID, `{"name":"x"}`},
+		{"", "POST", "/v1/auth/sessions/refresh", ""},
+	} {
+		all.Go(func() {
+			var body any
+			if c.body != "" {
+				body = raw(c.body)
+			}
+			a := e.call(c.token, c.method, c.path, body, "Idempotency-Key", "k")
+			if c.token == "" { // needs no database
+				a.want(204)
+				return
+			}
+			a.problem(503, "unavailable")
+			if a.header.Get("Retry-After") != "1" {
+				t.Errorf("%s: %v", c.path, a.header)
+			}
+		})
+	}
+	all.Wait()
+	thaw()
+	e.call(e.key, "GET", "/v1/domains", nil).want(200)
+	e.call(e.key, "POST", "/v1/emails", raw(letter), "Idempotency-Key", "k").want(202)
+}
+
+func TestADownloadIsNotCutWhenItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	const within = time.Second
+	e := newEnv(t, answersWithin(within))
+	e.mail(e.key, "owner@a.test", "owner@a.test", "large", strings.Repeat("0123456789abcdef\n", 8<<20/17))
+	m := e.messages(e.mailboxNamed(e.ownerID, "INBOX").ID)[0]
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.url+"/v1/messages/"+m.ID+"/raw", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+e.owner)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	<-time.After(within + within/2) // the sockets hold less than the message: the rest comes later
+	n, err := io.Copy(io.Discard, res.Body)
+	if err != nil || n != m.SizeBytes {
+		t.Errorf("%d of %d bytes came: %v", n, m.SizeBytes, err)
+	}
 }
 
 func TestAFaultOfOursIs500AndSaysNothing(t *testing.T) {

@@ -273,6 +273,9 @@ func TestKeysAreListedPageByPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if keys, next, err := w.ListKeys(t.Context(), w.owner, KeyQuery{Limit: 7}); err != nil || len(keys) != 7 || !next.IsZero() {
+		t.Errorf("a full page that is the last: %d, %v, %v", len(keys), next, err)
+	}
 	var names []string
 	for q := (KeyQuery{Limit: 3}); ; {
 		keys, next, err := w.ListKeys(t.Context(), w.owner, q)
@@ -289,6 +292,43 @@ func TestKeysAreListedPageByPage(t *testing.T) {
 	if strings.Join(names, "") != "6543210" {
 		t.Fatalf("listed %v", names)
 	}
+}
+
+func TestCredentialsOfRequestsAreCounted_A74(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, limit.ProfileNone)
+	_, secret, err := w.CreateKey(t.Context(), w.owner, CreateKey{Name: "a", Scopes: AllScopes(), AllowedCIDRs: []string{"192.0.2.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect := func(what string, ok, failed int) {
+		t.Helper()
+		if w.metrics.get("ok api") != ok || w.metrics.get("failed api") != failed {
+			t.Errorf("%s: %v, want %d ok and %d failed", what, w.metrics.seen, ok, failed)
+		}
+	}
+	for range 2 {
+		_, err = w.AuthenticateKey(t.Context(), secret, here())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("a good key", 2, 0)
+	_, _ = w.AuthenticateKey(t.Context(), "ms_live_nonsense", here())
+	expect("no key", 2, 1)
+	_, _ = w.AuthenticateKey(t.Context(), secret, netip.MustParseAddr("198.51.100.1"))
+	expect("a foreign network", 2, 2)
+	_, _ = w.VerifyAccess(t.Context(), "nonsense", here())
+	expect("no token", 2, 3)
+	tokens := w.signedIn(t, "admin@demo.test")
+	_, err = w.VerifyAccess(t.Context(), tokens.Access, here())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("a sign-in without a word of its own", 3, 3)
+	w.pool.Close()
+	_, _ = w.AuthenticateKey(t.Context(), secret, here())
+	expect("the database is down", 3, 3)
 }
 
 func TestTheScopesAreWellFormed(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 	"github.com/mailserver-dev/mailserver/server/pg"
 )
 
-// reloadEvery bounds how often an unknown key id makes this node look for keys that another node has made.
 const (
+	// reloadEvery bounds how often an unknown key id makes this node look for keys that another node has made.
 	reloadEvery = 5 * time.Second
 	// loadWithin bounds the reading and making of keys, during which all who need one wait.
 	loadWithin = 5 * time.Second

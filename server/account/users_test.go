@@ -433,6 +433,12 @@ func TestAListIsNarrowed(t *testing.T) {
 	if _, err := w.Update(t.Context(), w.owner, bob.ID, Update{Status: new(Disabled)}); err != nil {
 		t.Fatal(err)
 	}
+	for most, last := range map[int]bool{3: true, 2: false} {
+		users, next, err := w.List(t.Context(), w.owner, ListQuery{Limit: most})
+		if err != nil || len(users) != most || next.IsZero() != last || !last && next != users[most-1].ID {
+			t.Errorf("a page of %d of three: %d users, then %v, %v", most, len(users), next, err)
+		}
+	}
 	for name, c := range map[string]struct {
 		q    ListQuery
 		p    mail.Principal

@@ -150,8 +150,20 @@ func (a *App) tasks() []jobs.Task {
 		{Name: "idempotency_sweep", Every: time.Hour, Run: dropCount(a.idem.Sweep)},
 		{Name: "session_sweep", Every: time.Hour, Run: dropCount(a.Accounts.SweepSessions)},
 		{Name: "auth_failure_sweep", Every: 5 * time.Minute, Run: dropCount(a.limiter.Sweep)},
+		{Name: "event_retention", Every: 6 * time.Hour, Run: a.dropEvents},
+		{Name: "email_retention", Every: time.Hour, Run: a.expireEmails},
 		{Name: "mailbox_maintenance", Every: 5 * time.Minute, Run: a.maintainMailboxes},
 	}
+}
+
+func (a *App) dropEvents(ctx context.Context) error {
+	_, err := a.Events.DropBefore(ctx, a.opts.Clock.Now().Add(-a.cfg.Retention.Events))
+	return err
+}
+
+func (a *App) expireEmails(ctx context.Context) error {
+	_, err := a.Outbound.Expire(ctx, a.opts.Clock.Now().Add(-a.cfg.Retention.Emails))
+	return err
 }
 
 func (a *App) maintainMailboxes(ctx context.Context) error {

@@ -13,7 +13,8 @@ const maxHandles = 1000
 
 // handles keeps the cur directories of owners open, those that were read last, so that a body is opened by one step instead of a
 // walk along its path. Each is an os.Root: no name and no link leads out of it (S-34). One that is closed while another goroutine
-// opens a file in it gives that one fs.ErrClosed.
+// opens a file in it gives that one fs.ErrClosed. One that was moved away still
+// gives what it holds, which is right whatever took its place: a name belongs to one body for ever.
 type handles struct {
 	mu     sync.Mutex
 	max    int

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Config is the whole configuration, complete and checked when Load returns it.
@@ -34,6 +35,8 @@ type Config struct {
 	// Roles are the parts this node runs. Empty means all of them.
 	Roles []string `key:"roles" oneof:"smtp|submission|imap|api|worker" absent:"dav|sieve"`
 	Log   Log      `key:"log"`
+
+	Retention Retention `key:"retention"`
 
 	origins map[string]origin
 	set     Set
@@ -129,6 +132,14 @@ type Argon2 struct {
 type Body struct {
 	// Driver is maildir: one file per message under data_dir/maildir.
 	Driver string `key:"driver" default:"maildir" oneof:"maildir" absent:"s3"`
+}
+
+// Retention says how long what is done is kept.
+type Retention struct {
+	// Events of the ledger, in whole days.
+	Events time.Duration `key:"events" default:"2160h" min:"24h" max:"87600h"`
+	// Emails with a final result for every recipient, with their bytes and what the sink kept of them.
+	Emails time.Duration `key:"emails" default:"720h" min:"24h" max:"87600h"`
 }
 
 // Log says what is written to standard error.

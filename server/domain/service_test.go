@@ -275,6 +275,12 @@ SELECT u.id, u.name, 'verified', now(), now() FROM unnest($1::uuid[], $2::text[]
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, most := range []int{1, 2} {
+		q := domain.ListQuery{Limit: most, Name: "d7.test"}
+		if items, next, err := s.List(t.Context(), owner(), q); err != nil || len(items) != 1 || !next.IsZero() {
+			t.Errorf("a page of %d: %d domains, then %v, %v", most, len(items), next, err)
+		}
+	}
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

@@ -107,6 +107,7 @@ func (c *conn) ask() ([]byte, answer) {
 }
 
 func (c *conn) signIn(ctx context.Context, name, password string) answer {
+	begun := c.srv.users.begin()
 	p, err := c.srv.config.Accounts.Authenticate(ctx, "imap", name, password, c.remote)
 	if err != nil {
 		a := c.failed(err)
@@ -118,9 +119,9 @@ func (c *conn) signIn(ctx context.Context, name, password string) answer {
 		return a
 	}
 	p.Remote = c.remote
-	slot := c.srv.users.enter(ctx, p, c)
+	slot, refusal := c.srv.users.enter(ctx, p, begun, c)
 	if slot == nil {
-		return no(imap.ResponseCodeLimit, "You have too many connections, close one first")
+		return refusal
 	}
 	// Changes are watched from here on; what changed since the password was checked is looked for once.
 	if p, err = c.srv.config.Accounts.Recheck(ctx, p); err != nil {

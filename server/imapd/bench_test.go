@@ -21,22 +21,32 @@ import (
 	"github.com/mailserver-dev/mailserver/server/mailbox"
 )
 
-// The clients of the measurement live in a process of their own: this test program, started again.
-var idleHelper = flag.String("idle-helper", "", "be the clients of a measurement: address email connections ca-file")
+// TestMain runs the tests, or is the clients of the measurement of idle connections: they live in a process of their own, which is
+// this program started again.
+func TestMain(m *testing.M) {
+	clients := flag.String("idle-clients", "", "be the clients of a measurement: address email connections ca-file")
+	flag.Parse()
+	if *clients == "" {
+		os.Exit(m.Run())
+	}
+	if err := idleClients(strings.Fields(*clients), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
-// TestIdleHelper is that process.
-func TestIdleHelper(t *testing.T) {
-	words := strings.Fields(*idleHelper)
+// idleClients signs in so often, reads the mail, says that it is ready, and stays in IDLE until the end of in.
+func idleClients(words []string, in io.Reader, out io.Writer) error {
 	if len(words) != 4 {
-		t.Skip("it is started by the measurement of idle connections")
+		return fmt.Errorf("want address email connections ca-file, got %q", words)
 	}
 	n, err := strconv.Atoi(words[2])
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	ca, err := os.ReadFile(words[3])
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
@@ -44,20 +54,21 @@ func TestIdleHelper(t *testing.T) {
 	for range n {
 		nc, err := tls.Dial("tcp", words[0], &tls.Config{RootCAs: pool, ServerName: "localhost"})
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		kept = append(kept, nc)
 		br := bufio.NewReader(nc)
 		fmt.Fprintf(nc, "a LOGIN %s %q\r\nb SELECT INBOX\r\nc FETCH 1:* (FLAGS BODY.PEEK[])\r\nd IDLE\r\n", words[1], password)
 		for line := ""; !strings.HasPrefix(line, "+ "); {
 			if line, err = br.ReadString('\n'); err != nil {
-				t.Fatal(err)
+				return err
 			}
 		}
 	}
-	fmt.Println("ready")
-	io.Copy(io.Discard, os.Stdin) //nolint:errcheck // until whoever measures lets go
+	fmt.Fprintln(out, "ready")
+	_, err = io.Copy(io.Discard, in) // until whoever measures lets go
 	runtime.KeepAlive(kept)
+	return err
 }
 
 // TestAnIdleConnectionIsSmall measures what a TLS connection in IDLE costs the server: heap and stacks, after it has read mail.
@@ -73,7 +84,7 @@ func TestAnIdleConnectionIsSmall(t *testing.T) {
 	}
 	w.in("INBOX") // what the first session costs is not the price of one
 	before := memory()
-	stop := e.idleClients(w, connections)
+	stop := e.startIdleClients(w, connections)
 	defer stop()
 	each := (memory() - before) / connections
 	t.Logf("%.1f KiB for each of %d connections", float64(each)/1024, connections)
@@ -91,14 +102,14 @@ func memory() uint64 {
 	return m.HeapInuse + m.StackInuse
 }
 
-func (e *env) idleClients(w *person, n int) (stop func()) {
+func (e *env) startIdleClients(w *person, n int) (stop func()) {
 	e.t.Helper()
 	pair, _ := certificateOnce()
 	ca := filepath.Join(e.t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600); err != nil {
 		e.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestIdleHelper$", "-test.v", fmt.Sprintf("-idle-helper=%s %s %d %s", e.secure, w.email, n, ca))
+	cmd := exec.Command(os.Args[0], fmt.Sprintf("-idle-clients=%s %s %d %s", e.secure, w.email, n, ca))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

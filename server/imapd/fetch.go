@@ -58,7 +58,7 @@ type fetcher struct {
 	held  int // octets that the batch holds in memory
 	names namer
 
-	gone        int // messages that somebody else expunged: their content is not shown (D-37)
+	gone        int // messages that somebody else expunged and no mailbox has: they are not shown (D-37)
 	broken      int // messages without their content (D-27)
 	undecodable int // messages with a part that BINARY cannot decode
 }
@@ -122,28 +122,45 @@ func (f *fetcher) marks() bool {
 	return false
 }
 
-// read gives the rows of the messages, counts those that are no longer there, and stops when nobody listens.
+// read gives the rows of the messages, also of those that somebody else moved to another mailbox, counts those that are no longer
+// there, and stops when nobody listens.
 func (f *fetcher) read(ctx context.Context, want mailbox.Items, yield func(*mailbox.Row) error) error {
 	if len(f.found) == 0 {
 		return nil
 	}
-	seen := 0
-	s := f.c.sel
-	err := f.c.srv.config.Mailboxes.Rows(ctx, f.c.p, s.box.Key, f.found.uids(s.view), want, func(row *mailbox.Row) error {
+	var seen mailbox.UIDRanges
+	n, view, key := 0, f.c.sel.view, f.c.sel.box.Key
+	take := func(row *mailbox.Row) error {
 		if err := f.c.w.Err(); err != nil {
 			return context.Canceled // nobody listens
 		}
-		seen++
+		if last := len(seen) - 1; last >= 0 && seen[last].Last+1 == row.UID {
+			seen[last].Last = row.UID
+		} else {
+			seen = append(seen, mailbox.UIDRange{First: row.UID, Last: row.UID})
+		}
+		n++
 		return yield(row)
-	})
-	f.gone += f.found.count() - seen
+	}
+	err := f.c.srv.config.Mailboxes.Rows(ctx, f.c.p, key, f.found.uids(view), want, take)
+	if err != nil || n == f.found.count() {
+		return err
+	}
+	var missing []mailbox.Entry
+	for _, e := range f.found.all(view) {
+		if !seen.Has(e.UID) {
+			missing = append(missing, e)
+		}
+	}
+	err = f.c.srv.config.Mailboxes.RowsElsewhere(ctx, f.c.p, key, missing, want|mailbox.WantMeta, take)
+	f.gone = f.found.count() - n
 	return err
 }
 
 // rows shows what the rows hold.
 func (f *fetcher) rows(ctx context.Context, want mailbox.Items) error {
 	return f.read(ctx, want, func(row *mailbox.Row) error {
-		values, err := f.values(ctx, row, want)
+		values, err := f.values(ctx, row)
 		if err != nil {
 			f.damaged(row, err)
 			return nil
@@ -174,7 +191,7 @@ type values struct {
 	envelope, structure, body []byte
 }
 
-func (f *fetcher) values(ctx context.Context, row *mailbox.Row, want mailbox.Items) (values, error) {
+func (f *fetcher) values(ctx context.Context, row *mailbox.Row) (values, error) {
 	var v values
 	opt := &f.in.Options
 	if !opt.Envelope && opt.BodyStructure == nil && !f.in.Body {
@@ -185,7 +202,7 @@ func (f *fetcher) values(ctx context.Context, row *mailbox.Row, want mailbox.Ite
 	if err == nil && !f.in.Body {
 		return v, nil
 	}
-	if want&mailbox.WantMeta == 0 {
+	if row.Meta == nil {
 		return f.valuesAnew(ctx, row.UID)
 	}
 	meta, failed := row.Structure()

@@ -116,6 +116,34 @@ func TestNumbersNeverShiftUnderASessionThatWasNotTold_D36_D37(t *testing.T) {
 	same(t, b.ok("FETCH 2 (UID FLAGS)"), `* 2 FETCH (UID 3 FLAGS (\Flagged))`)
 }
 
+func TestWhatAnotherSessionMovedAwayIsStillServed_D37(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	w := e.person("ann")
+	w.deliver("INBOX", note(1), note(2), note(3), note(4))
+	a, b := w.in("INBOX"), w.in("INBOX")
+	a.ok("MOVE 2:3 Archive")
+	a.ok("CREATE Other")
+	a.ok("SELECT Archive")
+	a.ok("UID MOVE 2 Other")
+
+	same(t, b.ok("FETCH 1:3 (UID BODY.PEEK[TEXT])"),
+		"* 1 FETCH (UID 1 BODY[TEXT] {16}\r\nbody of note 1\r\n)",
+		"* 2 FETCH (UID 2 BODY[TEXT] {16}\r\nbody of note 2\r\n)",
+		"* 3 FETCH (UID 3 BODY[TEXT] {16}\r\nbody of note 3\r\n)")
+	same(t, b.ok("FETCH 2:4 RFC822.SIZE"), fmt.Sprintf("* 4 FETCH (RFC822.SIZE %d)", len(note(4))),
+		fmt.Sprintf("* 2 FETCH (RFC822.SIZE %d)", len(note(2))), fmt.Sprintf("* 3 FETCH (RFC822.SIZE %d)", len(note(3))))
+	if lines := b.ok("FETCH 2 (ENVELOPE BODYSTRUCTURE BODY[])"); len(lines) != 1 || !strings.Contains(lines[0], `"note 2"`) {
+		t.Errorf("%q", lines)
+	}
+	// What is in no mailbox any more is said to be gone, as before.
+	a.ok("SELECT Other")
+	a.ok(`STORE 1 +FLAGS.SILENT (\Deleted)`)
+	a.ok("EXPUNGE")
+	b.want("NO [EXPUNGEISSUED]", "FETCH 2:3 BODY.PEEK[]")
+	same(t, b.ok("NOOP"), "* 3 EXPUNGE", "* 2 EXPUNGE")
+}
+
 func TestOwnChangesAreToldOnceAndThoseOfOthersAreTold(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

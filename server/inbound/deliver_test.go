@@ -256,7 +256,7 @@ func TestLettersThatCannotBeAnsweredOrGoInCirclesAreRefused_I34_I46(t *testing.T
 		"was here":              {"Delivered-To: ann@d.test\r\n" + plain, "mail-loop"},
 		"was here, other case":  {"DELIVERED-TO:\r\n ANN@D.test\r\n" + plain, "mail-loop"},
 		"was here, IDN":         {"Delivered-To: JÖRG@xn--bcher-kva.test\r\n" + plain, "mail-loop"},
-		"too many trace fields": {strings.Repeat("Return-Path: <x@far.test>\r\n", 1000) + plain, "message-rejected"},
+		"too many trace fields": {"From: x@far.test\r\n" + strings.Repeat("Return-Path: <x@far.test>\r\n", 1000) + "\r\nx\r\n", "message-rejected"},
 	} {
 		if _, err := w.deliver(tc.text, "ann@d.test", "jörg@bücher.test"); fault.CodeOf(err) != tc.code || fault.KindOf(err).Temporary() {
 			t.Errorf("%s: %v", name, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -306,7 +307,12 @@ func TestADeliveryThatIsGivenUpWhileItWaitsIsNotStored(t *testing.T) {
 		results <- err
 	}()
 	for len(idle.committer.queue) == 0 {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // nothing announces a queued unit
+		select {
+		case err := <-results:
+			t.Fatalf("a delivery that should wait was answered with %v", err)
+		default:
+			runtime.Gosched() // nothing announces a queued unit
+		}
 	}
 	if _, err := idle.Deliver(t.Context(), []Letter{w.letter(sample)}); !fault.Is(err, fault.Unavailable) || fault.CodeOf(err) != "busy" {
 		t.Fatalf("a full queue answered %v", err)

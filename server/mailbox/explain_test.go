@@ -24,6 +24,7 @@ func explained(w *person, other int64) map[string][]any {
 		sqlCatchUp:          {w.inbox, int64(19_990), int64(99_000)},
 		sqlRowsRange:        {w.inbox, true, true, int32(50_000), int32(MaxUID)},
 		sqlRowsSet:          {w.inbox, true, true, []int32{1, 2, 3}},
+		sqlRowsElsewhere:    {w.inbox, true, true, []int32{1, 2, 3}, []int64{1, 2, 3}},
 		sqlMessage:          {id},
 		sqlSummaries:        {w.inbox, int64(90_000), int32(0), int32(0), 51},
 		sqlAsk:              {[][16]byte{id}},

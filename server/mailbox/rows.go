@@ -3,9 +3,8 @@ package mailbox
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/mime"
@@ -56,6 +55,12 @@ WHERE mm.mailbox_key = $1 AND mm.uid BETWEEN $4 AND $5 ORDER BY mm.uid LIMIT 100
 SELECT` + rowColumns + `
 FROM mailbox_message mm JOIN message g ON g.key = mm.message_key
 WHERE mm.mailbox_key = $1 AND mm.uid = ANY ($4::int[]) ORDER BY mm.uid`
+	// What has left the mailbox and is still in the account.
+	sqlRowsElsewhere = `
+SELECT` + rowColumns + `
+FROM (SELECT u.uid, 0 AS flags, 0::bigint AS modseq, u.message_key FROM unnest($4::int[], $5::bigint[]) AS u (uid, message_key)) mm
+JOIN message g ON g.key = mm.message_key
+WHERE g.account_id = (SELECT m.account_id FROM mailbox m WHERE m.key = $1) ORDER BY mm.uid`
 )
 
 // Rows reads messages of a mailbox in ascending order of uid and calls yield for each. Uids that are not there are passed over.
@@ -72,16 +77,38 @@ func (s *Service) Rows(ctx context.Context, p mail.Principal, key int64, uids UI
 			if err != nil {
 				return pg.Fault(err)
 			}
-			for i := range r.rows {
-				r.fill(i)
-				if err := yield(&r.rows[i]); err != nil {
-					return err
-				}
+			if err := r.each(yield); err != nil {
+				return err
 			}
 			if !more {
 				break
 			}
 			next = r.rows[len(r.rows)-1].UID + 1
+		}
+	}
+	return nil
+}
+
+// RowsElsewhere reads messages that a view of the mailbox has and the mailbox no longer has, but another one of the account: moved
+// messages, which a session that was not told of it still lists (D-37). Those that are nowhere are passed over. A row has the uid of
+// its entry, and neither flags nor modseq. yield is as in Rows.
+func (s *Service) RowsElsewhere(
+	ctx context.Context, p mail.Principal, key int64, entries []Entry, want Items, yield func(*Row) error,
+) error {
+	if _, err := s.byKey(ctx, p, readMessages, key); err != nil {
+		return err
+	}
+	r := rowReader{s: s, key: key, want: want}
+	for part := range slices.Chunk(entries, rowsChunk) {
+		uids, keys := make([]int32, len(part)), make([]int64, len(part))
+		for i, e := range part {
+			uids[i], keys[i] = int32(e.UID), e.Message
+		}
+		if err := r.query(ctx, sqlRowsElsewhere, uids, keys); err != nil {
+			return pg.Fault(err)
+		}
+		if err := r.each(yield); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -130,29 +157,43 @@ type span struct{ list, meta, end int }
 
 // read fills the reader with the next chunk and reports whether there may be more in the set.
 func (r *rowReader) read(ctx context.Context, set UIDRanges, next uint32) (more bool, err error) {
-	r.rows, r.spans, r.buf = r.rows[:0], r.spans[:0], r.buf[:0]
-	list, meta := r.want&WantList != 0, r.want&WantMeta != 0
-	var rows pgx.Rows
-	if len(set) == 1 {
-		rows, err = r.s.pool.Query(ctx, sqlRowsRange, r.key, list, meta, int32(next), int32(set[0].Last))
-	} else {
+	if len(set) > 1 {
 		uids := make([]int32, 0, set.Count())
 		for uid := range set.All() {
 			uids = append(uids, int32(uid))
 		}
-		rows, err = r.s.pool.Query(ctx, sqlRowsSet, r.key, list, meta, uids)
+		return false, r.query(ctx, sqlRowsSet, uids)
 	}
+	err = r.query(ctx, sqlRowsRange, int32(next), int32(set[0].Last))
+	return len(r.rows) == rowsChunk && r.rows[len(r.rows)-1].UID < set[0].Last, err
+}
+
+// query fills the reader with the rows of a statement; what are its parameters from $4 on.
+func (r *rowReader) query(ctx context.Context, sql string, what ...any) error {
+	r.rows, r.spans, r.buf = r.rows[:0], r.spans[:0], r.buf[:0]
+	args := append([]any{r.key, r.want&WantList != 0, r.want&WantMeta != 0}, what...)
+	rows, err := r.s.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		if err := r.take(rows.RawValues()); err != nil {
-			return false, err
+			return err
 		}
 	}
-	full := len(set) == 1 && len(r.rows) == rowsChunk && r.rows[len(r.rows)-1].UID < set[0].Last
-	return full, rows.Err()
+	return rows.Err()
+}
+
+// each gives the rows of the chunk to yield.
+func (r *rowReader) each(yield func(*Row) error) error {
+	for i := range r.rows {
+		r.fill(i)
+		if err := yield(&r.rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take copies one row in binary form.

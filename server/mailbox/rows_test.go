@@ -343,3 +343,35 @@ func TestAFullMailboxRefusesCopiesAndAppendsButNoMail_L11(t *testing.T) {
 		t.Fatalf("mail was refused: %v", err)
 	}
 }
+
+func TestRowsElsewhereGivesMovedMessagesAndNoOthers_D37_S43(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	w, stranger := e.person(), e.person()
+	w.deliver(3)
+	stranger.deliver(1)
+	listed := slices.Collect(values(w.view(w.inbox)))
+	hers := slices.Collect(values(stranger.view(stranger.inbox)))[0]
+	before := w.readRows(AllUIDs(), WantMeta)
+	if _, err := e.Move(t.Context(), w.p, w.inbox, UIDs(2), w.box("Archive").Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Remove(t.Context(), w.p, w.inbox, UIDs(3)); err != nil {
+		t.Fatal(err)
+	}
+	hers.UID = 9
+	var got []string
+	yield := func(r *Row) error {
+		got = append(got, fmt.Sprint(r.UID, r.File))
+		return nil
+	}
+	if err := e.RowsElsewhere(t.Context(), w.p, w.inbox, append(listed[1:], hers), WantMeta, yield); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprint(2, before[1].File); len(got) != 1 || got[0] != want {
+		t.Fatalf("got %q, want %q alone: the one that was moved, neither the expunged one nor a stranger's", got, want)
+	}
+	if err := e.RowsElsewhere(t.Context(), stranger.p, w.inbox, listed, 0, yield); !fault.Is(err, fault.NotFound) {
+		t.Fatalf("a stranger's question was answered with %v", err)
+	}
+}

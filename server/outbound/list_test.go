@@ -12,6 +12,8 @@ import (
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/outbound"
+	"github.com/mailserver-dev/mailserver/server/pg"
+	"github.com/mailserver-dev/mailserver/server/pgtest"
 )
 
 // S-43: who sees which of the emails of two domains, in a list, by id, as bytes, and in the sink.
@@ -230,6 +232,31 @@ func TestPagesOfALongListAreReadFromIndexes(t *testing.T) {
 		"sink of one domain, to one": {false, demo, nil, "u1234", 51},
 	} {
 		w.cheap(name, w.explain(outbound.SQLListSink, args...))
+	}
+}
+
+// A statement that stays prepared would after some calls be planned without its values, and then find no index.
+func TestListsArePlannedWithTheirValues(t *testing.T) {
+	t.Parallel()
+	pool, err := pg.Open(t.Context(), pg.Config{DSN: pgtest.DSN(t), MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := newWorld(t, settings{pool: pool})
+	w.attempt(w.accept("x@far.test").ID)
+	for range 10 {
+		for _, q := range []outbound.ListQuery{{}, {Recipient: "x@far.test", Status: outbound.Delivered}} {
+			if list, _, err := w.out.List(t.Context(), system(), q); err != nil || len(list) != 1 {
+				t.Fatalf("%d emails, %v", len(list), err)
+			}
+		}
+		if list, _, err := w.out.ListSink(t.Context(), system(), outbound.SinkQuery{To: "x@far.test"}); err != nil || len(list) != 1 {
+			t.Fatalf("%d messages, %v", len(list), err)
+		}
+	}
+	if n := query[int](w, `SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE $1`, "%DESC%LIMIT%"); n != 0 {
+		t.Errorf("%d lists stay prepared", n)
 	}
 }
 
