@@ -10,6 +10,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/domain"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
+	"github.com/mailserver-dev/mailserver/server/outbound"
 )
 
 // disabledPatience is how long senders to a disabled domain are asked to try again before they are told to give up (I-12).
@@ -56,6 +57,8 @@ func (s *Service) hosted(ctx context.Context, to mail.Address) (domain.Domain, e
 	switch {
 	case err != nil:
 		return dom, err
+	case !found && strings.EqualFold(to.Local, outbound.Postmaster) && strings.EqualFold(name, s.cfg.Hostname):
+		return domain.Domain{Name: name, Status: domain.Verified}, nil // the postmaster of this host (RFC 5321 §4.5.1)
 	case !found:
 		return dom, errRelay()
 	case dom.Status != domain.Disabled:

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ func (s *Service) rewrite(e *Email, peer mail.Peer, env mail.Envelope, l *submit
 	fresh := l.meta.Faults.Has(mime.FaultNoMessageID)
 	e.MessageID = clip("<" + l.meta.MessageID() + ">")
 	if fresh {
-		e.MessageID = newMessageID(e.ID, e.EnvelopeFrom.Domain)
+		e.MessageID = newMessageID(e.ID, cmp.Or(e.EnvelopeFrom.Domain, s.cfg.Hostname))
 		fmt.Fprintf(&b, "Message-ID: %s\r\n", e.MessageID)
 	}
 	if l.meta.Faults.Has(mime.FaultNoDate) {

@@ -18,16 +18,14 @@ import (
 // Postmaster is the local part that every hosted domain has, whether or not an account has it (RFC 5321 §4.5.1).
 const Postmaster = "postmaster"
 
-// Sender decides at MAIL whether the user may use the envelope sender (mail-rules S-6), from a domain that may send.
+// Sender decides at MAIL whether the user may use the envelope sender (mail-rules S-6), from a domain that may send. The null
+// sender is lawful: mail clients send read receipts with it (RFC 8098 §3); the header's From must be the user's all the same.
 func (s *Service) Sender(ctx context.Context, p mail.Principal, from mail.Address) error {
-	if from.IsNull() {
-		return fault.New(fault.Forbidden, "sender-not-owned", "the null sender is not for submission; use your own address")
-	}
 	owned, err := s.accounts.OwnsAddress(ctx, p, from)
 	if err != nil {
 		return err
 	}
-	if !owned {
+	if !owned && !from.IsNull() {
 		return fault.New(fault.Forbidden, "sender-not-owned", "sender not owned by %s", p.Address)
 	}
 	_, err = s.userDomain(ctx, p)

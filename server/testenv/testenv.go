@@ -165,6 +165,11 @@ func (s *Server) Arrive(from string, to []string, message string) error {
 
 // Submit sends a message as a signed-in user over port 465.
 func (s *Server) Submit(who app.Login, to []string, message string) error {
+	return s.SubmitFrom(who, who.Email, to, message)
+}
+
+// SubmitFrom is Submit with another envelope sender.
+func (s *Server) SubmitFrom(who app.Login, from string, to []string, message string) error {
 	c, err := smtp.DialTLS(s.Address("submissions"), s.TLS())
 	if err != nil {
 		return err
@@ -173,7 +178,7 @@ func (s *Server) Submit(who app.Login, to []string, message string) error {
 	if err := c.Auth(sasl.NewPlainClient("", who.Email, who.Password)); err != nil {
 		return err
 	}
-	if err := c.SendMail(who.Email, to, bytes.NewReader([]byte(message))); err != nil {
+	if err := c.SendMail(from, to, bytes.NewReader([]byte(message))); err != nil {
 		return err
 	}
 	return c.Quit()

@@ -205,6 +205,28 @@ func TestASubmitterWritesInTheirOwnNameOnly_S6(t *testing.T) {
 	}
 }
 
+// RFC 5321 §4.5.1: everybody can reach the postmaster, of the host and of each domain. RFC 8098 §3: a client may send a read
+// receipt.
+func TestThePostmasterIsReachedAndReceiptsLeave(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t)
+	for i, to := range []string{"postmaster", "postmaster@localhost", "Postmaster@demo.test"} {
+		if err := s.Arrive("x@outside.test", []string{to}, fmt.Sprintf(letter, "help", fmt.Sprint("p", i))); err != nil {
+			t.Errorf("RCPT TO:<%s>: %v", to, err)
+		}
+	}
+	status, err := s.IMAP(t, s.Demo.Owner).Status("INBOX", &imap.StatusOptions{NumMessages: true}).Wait()
+	if err != nil || *status.NumMessages != 3 {
+		t.Errorf("the owner has %+v, %v", status, err)
+	}
+	if err := s.SubmitFrom(s.Alice(), "", []string{s.Bob().Email}, "From: alice@demo.test\r\nSubject: read\r\n\r\nread\r\n"); err != nil {
+		t.Errorf("a read receipt was refused: %v", err)
+	}
+	if err := s.SubmitFrom(s.Alice(), "", []string{s.Bob().Email}, "From: bob@demo.test\r\n\r\nread\r\n"); err == nil {
+		t.Error("the null sender opened a way to write as somebody else")
+	}
+}
+
 // I-57: a forged verdict in our name never reaches the reader.
 func TestAForgedVerdictIsRemovedOnArrival_I57(t *testing.T) {
 	t.Parallel()
