@@ -58,7 +58,7 @@ type Page struct {
 	Items []Event
 	// Next is where to go on: after the last item, or where this page began when it has none.
 	Next Cursor
-	// More says that the page was full, so that there may be another at once.
+	// More says that another page is there already.
 	More bool
 }
 
@@ -73,11 +73,14 @@ func (s *Service) List(ctx context.Context, p mail.Principal, q Query) (Page, er
 		q.Limit = limitDefault
 	}
 	q.Limit = min(q.Limit, limitMost)
+	size := q.Limit
+	q.Limit++ // one more tells whether another page follows
 	items, err := selectEvents(ctx, s.pool, v, q)
 	if err != nil {
 		return Page{}, pg.Fault(err)
 	}
-	page := Page{Items: items, Next: q.After, More: len(items) == q.Limit}
+	page := Page{Items: items[:min(size, len(items))], Next: q.After, More: len(items) > size}
+	items = page.Items
 	if len(items) > 0 {
 		page.Next = items[len(items)-1].Cursor
 	}
