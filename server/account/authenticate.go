@@ -43,13 +43,14 @@ func (s *Service) Authenticate(ctx context.Context, protocol, username, password
 }
 
 // Recheck reads the user of a principal again: its role, domains and whether it may still come in. Long sessions ask when
-// bus.Credentials wakes them and at intervals of their own. A user who is gone or disabled gives fault.Unauthenticated.
+// bus.Credentials wakes them and at intervals of their own. A user who is gone or disabled, or whose
+// password, role or status has changed since the principal signed in, gives fault.Unauthenticated (S-24).
 func (s *Service) Recheck(ctx context.Context, p mail.Principal) (mail.Principal, error) {
 	r, found, err := oneUser(ctx, s.pool, sqlGetUser, p.User)
 	if err != nil {
 		return mail.Principal{}, pg.Fault(err)
 	}
-	if !found || r.Status != Active {
+	if !found || r.Status != Active || p.Epoch != 0 && p.Epoch != r.epoch {
 		return mail.Principal{}, errUnauthenticated()
 	}
 	now := r.principal()

@@ -80,6 +80,12 @@ type record struct {
 	epoch int
 }
 
+func (r record) principal() mail.Principal {
+	p := r.User.principal()
+	p.Epoch = r.epoch
+	return p
+}
+
 // Fold gives the form under which our own addresses are compared: NFC and lower case, the domain in A-labels (S-47).
 func Fold(a mail.Address) string {
 	name := a.Domain

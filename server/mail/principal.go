@@ -39,6 +39,9 @@ type Principal struct {
 	Domains []DomainID
 	// Test marks a test key: its mail ends in the built-in test network.
 	Test bool
+	// Epoch is the user's auth_epoch at sign-in: it rises with every change of password, role or status, and ends what was let in
+	// before. 0 is unknown.
+	Epoch int
 	// Remote is the client's address, for audit and limits.
 	Remote netip.Addr
 	// Job names an inner actor ("reconciler"); it may do everything.
