@@ -56,11 +56,11 @@ func (a *App) stopEdges(ctx context.Context) error {
 	for _, e := range a.edges {
 		g.Go(func() error {
 			err := e.shutdown(ctx)
-			if err != nil && ctx.Err() != nil {
-				a.log.LogAttrs(ctx, slog.LevelWarn, "clients that did not leave were cut", slog.String("edge", e.name))
-				return nil
+			if ctx.Err() == nil {
+				return err
 			}
-			return err
+			a.log.LogAttrs(ctx, slog.LevelWarn, "clients that did not leave were cut", slog.String("edge", e.name), slog.Any("error", err))
+			return nil
 		})
 	}
 	return g.Wait()

@@ -22,7 +22,7 @@ func (a *App) lockData() error {
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		text, _ := os.ReadFile(path) //nolint:errcheck // the number only helps the reader
+		text, _ := os.ReadFile(path)
 		return errors.Join(fmt.Errorf("another mailserver (process %s) already uses %s; stop it, or use another data directory",
 			strings.TrimSpace(string(text)), a.cfg.DataDir), file.Close())
 	}

@@ -126,10 +126,10 @@ func (p *proxy) conn(client net.Conn) {
 				next = proxyDown
 			}
 			deaf.Store(true)
+			p.mode.Store(next) // before anybody can notice and connect anew
 			if _, err := server.Write(buf[:n]); err == nil {
 				<-answered
 			}
-			p.mode.Store(next)
 			return
 		}
 		if _, err := server.Write(buf[:n]); err != nil {

@@ -194,7 +194,7 @@ func (s *server) interrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case <-s.exited:
+	case <-s.exited: //nolint:errcheck // how it ended does not matter
 	case <-time.After(patience):
 		t.Fatalf("not stopped after %s\n%s", patience, s.stderr)
 	}
