@@ -67,19 +67,13 @@ func (a *App) openDatabase(ctx context.Context) error {
 
 // missing marks errors that name something the machine lacks.
 func missing(err error) error {
-	var (
-		absent      *local.NotInstalledError
-		version     *local.VersionError
-		account     *local.AccountError
-		unreachable *local.UnreachableError
-	)
-	if errors.As(err, &absent) || errors.As(err, &version) || errors.As(err, &account) || errors.As(err, &unreachable) {
+	if local.Missing(err) {
 		return fmt.Errorf("%w (%w)", err, ErrMissing)
 	}
 	return err
 }
 
-// direct is the connection string for what a pooler must not share.
+// directDSN is the connection string for what a pooler must not share.
 func (a *App) directDSN() string {
 	if a.cfg.DatabaseURL == a.opts.DSN && a.cfg.DirectURL != "" {
 		return a.cfg.DirectURL
