@@ -28,9 +28,6 @@ import (
 	"github.com/mailserver-dev/mailserver/server/queue"
 )
 
-// ErrMissing is wrapped by errors about something that is not on this machine and that the text names (exit code 3).
-var ErrMissing = errors.New("missing on this machine")
-
 // Options are what the caller of the program decides.
 type Options struct {
 	Log     *slog.Logger

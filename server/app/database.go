@@ -58,19 +58,11 @@ func (a *App) openDatabase(ctx context.Context) error {
 		Settings: a.cfg.Database.Embedded.Settings, Logger: a.log,
 	})
 	if err != nil {
-		return missing(err)
+		return err
 	}
 	a.cluster, a.opts.DSN = cluster, cluster.DSN()
 	a.onStop("database", cluster.Stop)
 	return nil
-}
-
-// missing marks errors that name something the machine lacks.
-func missing(err error) error {
-	if local.Missing(err) {
-		return fmt.Errorf("%w (%w)", err, ErrMissing)
-	}
-	return err
 }
 
 // directDSN is the connection string for what a pooler must not share.

@@ -26,21 +26,18 @@ func (a *App) ownerKey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make the owner's key: %w", err)
 	}
-	if err := writePrivate(path, []byte(text+"\n")); err != nil {
+	if err := WritePrivate(path, []byte(text+"\n")); err != nil {
 		return fmt.Errorf("write the owner's key: %w", err)
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "an API key with every scope was written for the owner", slog.String("file", path))
 	return nil
 }
 
-// writePrivate replaces a file of mode 0600 in one step.
-func writePrivate(path string, content []byte) error {
+// WritePrivate replaces a file of mode 0600 in one step.
+func WritePrivate(path string, content []byte) error {
 	next := path + ".next"
 	if err := os.WriteFile(next, content, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(next, path)
 }
-
-// WritePrivate is writePrivate for the files of development mode.
-func WritePrivate(path string, content []byte) error { return writePrivate(path, content) }

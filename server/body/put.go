@@ -27,6 +27,11 @@ type Source struct {
 // Bytes makes a piece of b.
 func Bytes(b []byte) Source { return Source{R: bytesAt(b), Size: int64(len(b))} }
 
+// Section makes a piece of r: the octets from one offset up to another.
+func Section(r io.ReaderAt, from, to int64) Source {
+	return Source{R: io.NewSectionReader(r, from, to-from), Size: to - from}
+}
+
 type bytesAt []byte
 
 func (b bytesAt) ReadAt(p []byte, off int64) (int, error) {

@@ -89,7 +89,7 @@ func FuzzFieldsAreSplitAsTheScannerDoes(f *testing.F) {
 		}
 		want, err := mime.Header(r, m, m.Root)
 		if err != nil || m.Root.BodyStart > mime.MaxHeaderBlock {
-			t.Skip()
+			return // the scanner looks at the beginning only
 		}
 		var got []headerField
 		err = eachField(r, m.Root.BodyStart, func(string) bool { return true }, func(f headerField) {

@@ -6,11 +6,6 @@ import (
 	"github.com/mailserver-dev/mailserver/server/body"
 )
 
-// section is a piece of r, from and to in octets.
-func section(r io.ReaderAt, from, to int64) body.Source {
-	return body.Source{R: io.NewSectionReader(r, from, to-from), Size: to - from}
-}
-
 // join reads pieces as one.
 type join []body.Source
 

@@ -57,7 +57,7 @@ func (s *Service) examine(l *letter) (Facts, error) {
 		}
 		dropped++
 		if f.start > from {
-			l.parts = append(l.parts, section(l.spool, from, f.start))
+			l.parts = append(l.parts, body.Section(l.spool, from, f.start))
 		}
 		from = f.end
 	})
@@ -67,7 +67,7 @@ func (s *Service) examine(l *letter) (Facts, error) {
 	if dropped >= maxDropped {
 		return Facts{}, fault.New(fault.Invalid, "message-rejected", "too many trace fields")
 	}
-	l.parts, l.meta = append(l.parts, section(l.spool, from, l.spool.Size())), meta
+	l.parts, l.meta = append(l.parts, body.Section(l.spool, from, l.spool.Size())), meta
 	if dropped == 0 {
 		return facts, nil
 	}

@@ -29,7 +29,7 @@ func (s *Service) PrepareLocal(ctx context.Context, l outbound.Letter) (outbound
 		return nil, err
 	}
 	head := finalFields(l.Email.EnvelopeFrom, l.Recipient.Address)
-	ref, err := s.bodies.Put(ctx, route.User.String(), body.Bytes([]byte(head)), section(l.Bytes, 0, l.Email.Size))
+	ref, err := s.bodies.Put(ctx, route.User.String(), body.Bytes([]byte(head)), body.Section(l.Bytes, 0, l.Email.Size))
 	if err != nil {
 		return nil, err
 	}

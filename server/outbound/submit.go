@@ -100,7 +100,7 @@ func (s *Service) Submit(ctx context.Context, p mail.Principal, peer mail.Peer, 
 		return "", err
 	}
 	head := s.rewrite(e, peer, env, l)
-	if err := s.enqueue(ctx, e, body.Bytes(head), section(spool, l.rest, spool.Size())); err != nil {
+	if err := s.enqueue(ctx, e, body.Bytes(head), body.Section(spool, l.rest, spool.Size())); err != nil {
 		return "", err
 	}
 	return e.ID.String(), nil
@@ -226,9 +226,4 @@ func clip(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxShownText], "")
-}
-
-// section is a piece of r, from and to in octets.
-func section(r io.ReaderAt, from, to int64) body.Source {
-	return body.Source{R: io.NewSectionReader(r, from, to-from), Size: to - from}
 }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/mailserver-dev/mailserver/server/app"
 	"github.com/mailserver-dev/mailserver/server/config"
+	"github.com/mailserver-dev/mailserver/server/pg/local"
 )
 
 // Exit codes.
@@ -112,7 +112,7 @@ func report(env environment, err error) int {
 	switch {
 	case errors.As(err, &configErrors):
 		return exitUsage
-	case errors.Is(err, app.ErrMissing):
+	case local.Missing(err):
 		return exitMissing
 	}
 	return exitError
