@@ -12,7 +12,7 @@ type Scope struct {
 	Name string
 	// Text says what it allows.
 	Text string
-	// Whole marks rights over the whole server, which an admin of some domains cannot grant.
+	// Whole marks rights over the whole server, and over secrets that only the owner reads: an admin of some domains cannot grant them.
 	Whole bool
 }
 
@@ -21,6 +21,9 @@ func Scopes() []Scope {
 	return []Scope{
 		{Name: "domains:read", Text: "List and read domains."},
 		{Name: "domains:write", Text: "Create, change and delete domains."},
+		{Name: "dkim:read", Text: "List and read DKIM keys, without their private parts."},
+		{Name: "dkim:write", Text: "Create, import, activate, retire, revoke and delete DKIM keys."},
+		{Name: "dkim:export", Text: "Read private DKIM keys.", Whole: true},
 		{Name: "users:read", Text: "List and read users."},
 		{Name: "users:write", Text: "Create, change and delete users and set their passwords."},
 		{Name: "api-keys:read", Text: "List and read API keys, without their secrets."},
@@ -34,6 +37,8 @@ func Scopes() []Scope {
 		{Name: "mailboxes:write", Text: "Create, rename and delete mailboxes."},
 		{Name: "events:read", Text: "Read the ledger of events."},
 		{Name: "audit:read", Text: "Read the audit log."},
+		{Name: "queue:read", Text: "See the mail that waits and where it goes."},
+		{Name: "queue:write", Text: "Retry, hold, release and drop mail that waits."},
 		{Name: "sink:read", Text: "Read what the built-in sink kept instead of sending."},
 		{Name: "operations:read", Text: "Watch long-running work."},
 		{Name: "metrics:read", Text: "Read the server's metrics.", Whole: true},

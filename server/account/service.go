@@ -19,6 +19,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/limit"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/pg"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 // Config says how accounts are kept. Zero fields take the default.
@@ -57,7 +58,7 @@ type Metrics interface {
 	AuthAttempt(result, protocol string)
 }
 
-// Deps are what the service works with. Metrics may be nil.
+// Deps are what the service works with. Metrics may be nil. Without a Box, or with one that has no key, there are no sessions.
 type Deps struct {
 	Pool    *pg.Pool
 	Clock   clock.Clock
@@ -65,6 +66,7 @@ type Deps struct {
 	Bus     *bus.Bus
 	Limiter *limit.Limiter
 	Domains *domain.Service
+	Box     *seal.Box
 	Metrics Metrics
 }
 
@@ -104,7 +106,7 @@ func New(deps Deps, cfg Config) *Service {
 		gate:     newGate(deps.Clock, cfg.HashConcurrency),
 		verified: newVerified(),
 		dummy:    dummyHash(cfg.Argon2),
-		signers:  &signers{pool: deps.Pool, clk: deps.Clock},
+		signers:  &signers{pool: deps.Pool, clk: deps.Clock, log: deps.Log, box: deps.Box},
 		states:   newStates(),
 	}
 }

@@ -7,13 +7,16 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/mailserver-dev/mailserver/server/clock"
+	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/pg"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 const (
@@ -23,9 +26,14 @@ const (
 	loadWithin = 5 * time.Second
 )
 
-const sqlSigningKeys = `SELECT kid, private_key FROM signing_key WHERE retired_at IS NULL ORDER BY created_at DESC, kid`
+const sqlSigningKeys = `SELECT kid, private_key, sealed_key FROM signing_key WHERE retired_at IS NULL ORDER BY created_at DESC, kid`
 
-const sqlInsertSigningKey = `INSERT INTO signing_key (kid, private_key, created_at) VALUES ($1, $2, $3)`
+const sqlInsertSigningKey = `INSERT INTO signing_key (kid, sealed_key, created_at) VALUES ($1, $2, $3)`
+
+const sqlSealSigningKey = `UPDATE signing_key SET sealed_key = $2, private_key = NULL WHERE kid = $1 AND private_key IS NOT NULL`
+
+// Octets 2 to 9 of what is sealed are the id of the master key.
+const sqlSigningSealedWith = `SELECT DISTINCT substring(sealed_key FROM 2 FOR 8) FROM signing_key WHERE sealed_key IS NOT NULL`
 
 // One node at a time makes the first key; the number is this package's own.
 const sqlLockSigningKeys = `SELECT pg_advisory_xact_lock(4215002103)`
@@ -53,6 +61,8 @@ func newSigner(kid string, seed []byte) (signer, error) {
 type signers struct {
 	pool   *pg.Pool
 	clk    clock.Clock
+	log    *slog.Logger
+	box    *seal.Box
 	mu     sync.Mutex
 	keys   []signer
 	loaded time.Time
@@ -103,6 +113,12 @@ func pick(keys []signer, kid string) (signer, bool) {
 	return signer{}, false
 }
 
+// signingRow is a key as it lies in the database: sealed, or in the clear when an older server wrote it.
+type signingRow struct {
+	kid           string
+	clear, sealed []byte
+}
+
 func (s *signers) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadWithin)
 	defer cancel()
@@ -110,18 +126,68 @@ func (s *signers) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (signer, error) {
-		var kid string
-		var seed []byte
-		if err := row.Scan(&kid, &seed); err != nil {
-			return signer{}, err
-		}
-		return newSigner(kid, seed)
+	stored, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r signingRow, err error) {
+		err = row.Scan(&r.kid, &r.clear, &r.sealed)
+		return r, err
 	})
-	if err == nil {
-		s.keys, s.loaded = keys, s.clk.Now()
+	if err != nil {
+		return err
 	}
-	return err
+	keys := make([]signer, 0, len(stored))
+	for _, r := range stored {
+		seed, err := s.open(ctx, r)
+		if err != nil {
+			return err
+		}
+		k, err := newSigner(r.kid, seed)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, k)
+	}
+	s.keys, s.loaded = keys, s.clk.Now()
+	return nil
+}
+
+// open gives the seed of a stored key. One that lies in the clear is sealed.
+func (s *signers) open(ctx context.Context, r signingRow) ([]byte, error) {
+	if r.clear == nil {
+		seed, err := s.box.Open(place(r.kid), r.sealed)
+		if err != nil {
+			s.log.ErrorContext(ctx, "key_unavailable: the key that signs access tokens cannot be opened; nobody can sign in to a browser session",
+				slog.String("kid", r.kid), slog.Any("error", err))
+			return nil, errSealed(err)
+		}
+		return seed, nil
+	}
+	sealed, err := s.box.Seal(place(r.kid), r.clear)
+	if err != nil {
+		return nil, errSealed(err)
+	}
+	_, err = s.pool.Exec(ctx, sqlSealSigningKey, r.kid, sealed)
+	return r.clear, err
+}
+
+func place(kid string) string { return seal.Place("signing_key", kid, "sealed_key") }
+
+func errSealed(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "key-unavailable",
+		"the master key that seals this server's secrets is not available, so that sessions cannot be made; the operator has to bring it back")
+}
+
+// SealedWith gives the ids of the master keys with which signing keys in the database are sealed.
+func SealedWith(ctx context.Context, q pg.Querier) ([]seal.KeyID, error) {
+	rows, err := q.Query(ctx, sqlSigningSealedWith)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (seal.KeyID, error) {
+		var id []byte
+		if err := row.Scan(&id); err != nil {
+			return seal.KeyID{}, err
+		}
+		return seal.KeyID(id), nil
+	})
 }
 
 // make writes the first key, unless another node was faster.
@@ -147,7 +213,12 @@ func (s *signers) make(ctx context.Context) error {
 	}
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed) // never fails since Go 1.24: it ends the program instead
-	if _, err := tx.Exec(ctx, sqlInsertSigningKey, randomBase62(16), seed, s.clk.Now()); err != nil {
+	kid := randomBase62(16)
+	sealed, err := s.box.Seal(place(kid), seed)
+	if err != nil {
+		return errSealed(err)
+	}
+	if _, err := tx.Exec(ctx, sqlInsertSigningKey, kid, sealed, s.clk.Now()); err != nil {
 		return err
 	}
 	return tx.Commit(ctx)

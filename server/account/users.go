@@ -468,6 +468,10 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (u User
 	if r.hash, err = s.hashNew(ctx, password); err != nil {
 		return User{}, false, err
 	}
+	dkim, err := s.domains.PrepareKeys("")
+	if err != nil {
+		return User{}, false, err
+	}
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, sqlLockOwners); err != nil {
 			return err
@@ -477,7 +481,7 @@ func (s *Service) Bootstrap(ctx context.Context, email, password string) (u User
 		}
 		d, found, err := domain.Find(ctx, tx, address.Domain)
 		if err == nil && !found {
-			d, err = s.domains.CreateIn(ctx, tx, p, address.Domain)
+			d, err = s.domains.CreateIn(ctx, tx, p, address.Domain, dkim)
 		}
 		if err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/pgtest"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 // world is a service with two domains and an owner.
@@ -73,9 +74,18 @@ func newWorld(t *testing.T, profile string) world {
 
 // node is another process on the same database.
 func (w world) node(profile string) *Service {
+	box, err := seal.New(seal.Key{1})
+	if err != nil {
+		panic(err)
+	}
+	return w.nodeWith(profile, box)
+}
+
+// nodeWith is a process with another master key.
+func (w world) nodeWith(profile string, box *seal.Box) *Service {
 	log := slog.New(slog.DiscardHandler)
 	return New(Deps{
-		Pool: w.pool, Clock: w.clk, Log: log, Bus: w.bus, Limiter: limit.New(w.pool, w.clk, profile), Metrics: w.metrics,
+		Pool: w.pool, Clock: w.clk, Log: log, Bus: w.bus, Limiter: limit.New(w.pool, w.clk, profile), Metrics: w.metrics, Box: box,
 		Domains: domain.New(w.pool, w.clk, w.bus, log, domain.Config{AutoVerify: true}),
 	}, Config{Argon2: cheap()})
 }
