@@ -2,7 +2,8 @@
 # Brings what the Makefile needs from the system's package manager, and only what is absent.
 #
 #   .ci/install-packages.sh postgres   PostgreSQL's programs, 15 or newer; no cluster is made or started
-#   .ci/install-packages.sh clients    curl, swaks, mbsync and a C compiler (for the race detector), used by tests
+#   .ci/install-packages.sh clients    curl, swaks, mbsync, two verifiers of DKIM and a C compiler (for the race detector), used by tests
+#   .ci/install-packages.sh peers      Postfix and Dovecot, which make bench runs beside the server; no service is started
 #
 # Exit 0: everything is there. Exit 3: something is missing and cannot be installed from here; the last line of the text is
 # the command to type. SIMULATE=1 prints what would be installed, with apt's own simulation, and changes nothing.
@@ -142,6 +143,9 @@ missing_clients() {
 	perl -MNet::SSLeay -e 1 2>/dev/null && [ -z "${SIMULATE:-}" ] || echo libnet-ssleay-perl
 	command -v mbsync >/dev/null && [ -z "${SIMULATE:-}" ] || echo isync
 	command -v gcc >/dev/null && [ -z "${SIMULATE:-}" ] || echo gcc libc6-dev
+	# The tests run opendkim on files; the milter that its package brings is not needed. opendkim-tools verify by real DNS only.
+	[ -x /usr/sbin/opendkim ] && [ -z "${SIMULATE:-}" ] || echo opendkim
+	/usr/bin/python3 -c 'import dkim, nacl' 2>/dev/null && [ -z "${SIMULATE:-}" ] || echo python3-dkim python3-nacl
 }
 
 install_clients() {
@@ -151,6 +155,10 @@ install_clients() {
 	# The lists hold package names alone, so the words may split.
 	# shellcheck disable=SC2086
 	if has_apt && can_be_root && apt_install $packages; then
+		case "${SIMULATE:-no} $packages" in
+		# Its package starts a milter that nobody asked for.
+		'no '*opendkim*) as_root systemctl disable -q --now opendkim.service 2>/dev/null || true ;;
+		esac
 		return 0
 	elif command -v brew >/dev/null; then
 		brew install curl swaks isync >&2
@@ -159,11 +167,58 @@ install_clients() {
 	fi
 }
 
+# missing_peers prints the packages of the servers that make bench compares with.
+missing_peers() {
+	[ -x /usr/sbin/postfix ] && [ -z "${SIMULATE:-}" ] || echo postfix
+	[ -x /usr/sbin/dovecot ] && [ -z "${SIMULATE:-}" ] || echo dovecot-core
+	[ -x /usr/lib/dovecot/imap ] && [ -z "${SIMULATE:-}" ] || echo dovecot-imapd
+	[ -x /usr/lib/dovecot/lmtp ] && [ -z "${SIMULATE:-}" ] || echo dovecot-lmtpd
+}
+
+# apt_install_peers PACKAGE...: installs without starting, configuring or enabling anything, and without removing a mail server
+# that is there already: the instances of make bench have folders and ports of their own.
+apt_install_peers() {
+	local policy=/usr/sbin/policy-rc.d ours='' status=0
+	if [ -n "${SIMULATE:-}" ]; then
+		apt_get install --no-install-recommends --no-remove "$@"
+		return
+	fi
+	if [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+		as_root chmod 755 "$policy"
+		ours=yes
+	fi
+	echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections 2>/dev/null || true
+	apt_install --no-remove "$@" || status=$?
+	[ -z "$ours" ] || as_root rm -f "$policy"
+	if [ "$status" -eq 0 ] && command -v systemctl >/dev/null; then
+		case " $* " in *' postfix '*) as_root systemctl disable -q postfix.service 2>/dev/null || true ;; esac
+		case " $* " in *' dovecot-core '*) as_root systemctl disable -q dovecot.service dovecot.socket 2>/dev/null || true ;; esac
+	fi
+	return "$status"
+}
+
+install_peers() {
+	local packages
+	packages=$(missing_peers | tr '\n' ' ')
+	[ -n "$packages" ] || return 0
+	# The list holds package names alone, so the words may split.
+	# shellcheck disable=SC2086
+	if has_apt && can_be_root && apt_install_peers $packages; then
+		return 0
+	elif has_apt; then
+		missing_and_manual "A server to compare with" "sudo $0 peers"
+	else
+		missing_and_manual "A server to compare with" "# install Postfix and Dovecot 2.3 (imap and lmtp) with this system's package manager"
+	fi
+}
+
 case "${1:-}" in
 postgres) install_postgres ;;
 clients) install_clients ;;
+peers) install_peers ;;
 *)
-	sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

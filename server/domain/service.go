@@ -11,11 +11,13 @@ import (
 	"github.com/mailserver-dev/mailserver/server/audit"
 	"github.com/mailserver-dev/mailserver/server/bus"
 	"github.com/mailserver-dev/mailserver/server/clock"
+	"github.com/mailserver-dev/mailserver/server/dns"
 	"github.com/mailserver-dev/mailserver/server/event"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/idem"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/pg"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 const (
@@ -28,8 +30,20 @@ const (
 
 // Config says how domains are verified.
 type Config struct {
-	// AutoVerify makes every new domain "verified" at once; otherwise it is "pending".
+	// AutoVerify makes every new domain "verified" and every new DKIM key active at once; otherwise they are "pending".
 	AutoVerify bool
+	// Hostname is this server's name, to which MX records point. Ports are the client ports that it serves.
+	Hostname string
+	Ports    Ports
+	// Store says where new private keys go, SourceDatabase when empty. Box seals those in the database; without one a domain gets
+	// keys only when they are asked for, and then it is an error. KeyDir holds the files.
+	Store  KeySource
+	Box    *seal.Box
+	KeyDir string
+	// DefaultKeys are the keys of a new domain when nobody says which.
+	DefaultKeys KeyChoice
+	// Resolver shows whether a key is published. It may be nil when AutoVerify is set.
+	Resolver dns.Resolver
 }
 
 // Service creates, shows and changes domains.
@@ -41,6 +55,9 @@ type Service struct {
 	cfg    Config
 	mu     sync.Mutex
 	hosted map[string]hostedEntry
+	relays map[mail.DomainID]relayEntry
+	// signing holds decrypted DKIM keys for some seconds.
+	signing signing
 }
 
 type hostedEntry struct {
@@ -50,14 +67,25 @@ type hostedEntry struct {
 
 // New returns the service.
 func New(pool *pg.Pool, clk clock.Clock, b *bus.Bus, log *slog.Logger, cfg Config) *Service {
-	return &Service{pool: pool, clk: clk, bus: b, log: log, cfg: cfg, hosted: make(map[string]hostedEntry)}
+	if cfg.Store == "" {
+		cfg.Store = SourceDatabase
+	}
+	return &Service{
+		pool: pool, clk: clk, bus: b, log: log, cfg: cfg, hosted: make(map[string]hostedEntry), relays: make(map[mail.DomainID]relayEntry),
+		signing: signing{domains: make(map[mail.DomainID]signingEntry)},
+	}
 }
 
 // Create is what is asked for a new domain.
-type Create struct{ Name string }
+type Create struct {
+	Name string
+	// DKIM says which keys it gets; the empty choice is the service's default.
+	DKIM KeyChoice
+}
 
-// Create makes a domain. Only who has the whole server may: others get fault.Forbidden. It gives fault.Conflict
-// "already-exists" when the name is hosted already, and fault.Invalid for a bad name.
+// Create makes a domain with its DKIM keys. Only who has the whole server may: others get fault.Forbidden. It gives fault.Conflict
+// "already-exists" when the name is hosted already, fault.Invalid for a bad name, and fault.Unavailable "key-unavailable" when
+// private keys cannot be kept.
 func (s *Service) Create(ctx context.Context, p mail.Principal, in Create) (Domain, error) {
 	if err := scope(p, "domains:write"); err != nil {
 		return Domain{}, err
@@ -69,9 +97,13 @@ func (s *Service) Create(ctx context.Context, p mail.Principal, in Create) (Doma
 	if err != nil {
 		return Domain{}, err
 	}
+	keys, err := s.PrepareKeys(in.DKIM)
+	if err != nil {
+		return Domain{}, err
+	}
 	var d Domain
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		d, err = s.CreateIn(ctx, tx, p, name)
+		d, err = s.CreateIn(ctx, tx, p, name, keys)
 		return err
 	})
 	if err != nil {
@@ -81,9 +113,9 @@ func (s *Service) Create(ctx context.Context, p mail.Principal, in Create) (Doma
 	return d, nil
 }
 
-// CreateIn makes a domain of a name that ParseName gave, in the caller's transaction and without asking who may. The caller
-// wakes the readers of events after the commit.
-func (s *Service) CreateIn(ctx context.Context, tx pgx.Tx, p mail.Principal, name string) (Domain, error) {
+// CreateIn makes a domain of a name that ParseName gave with keys of PrepareKeys, in the caller's transaction and without asking
+// who may. The caller wakes the readers of events after the commit.
+func (s *Service) CreateIn(ctx context.Context, tx pgx.Tx, p mail.Principal, name string, keys NewKeys) (Domain, error) {
 	now := s.clk.Now().Truncate(time.Microsecond)
 	d := Domain{ID: mail.DomainID{}.New(now), Name: name, Status: Pending, Version: 1, CreatedAt: now, UpdatedAt: now}
 	if s.cfg.AutoVerify {
@@ -97,6 +129,11 @@ func (s *Service) CreateIn(ctx context.Context, tx pgx.Tx, p mail.Principal, nam
 	}
 	if err := s.note(ctx, tx, p, d, event.DomainCreated, "domain.create", nil); err != nil {
 		return Domain{}, err
+	}
+	for _, n := range keys.keys {
+		if _, err := s.insertKey(ctx, tx, p, d, n); err != nil {
+			return Domain{}, err
+		}
 	}
 	idem.SetEffect(ctx, d.ID.String())
 	return d, nil
@@ -211,6 +248,7 @@ func (s *Service) Delete(ctx context.Context, p mail.Principal, id mail.DomainID
 		}
 		return s.note(ctx, tx, p, d, event.DomainDeleted, "domain.delete", nil)
 	})
+	s.signing.drop(id)
 	return s.changed(d, err)
 }
 
