@@ -15,6 +15,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/certs"
 	"github.com/mailserver-dev/mailserver/server/clock"
 	"github.com/mailserver-dev/mailserver/server/config"
+	"github.com/mailserver-dev/mailserver/server/dns"
 	"github.com/mailserver-dev/mailserver/server/domain"
 	"github.com/mailserver-dev/mailserver/server/event"
 	"github.com/mailserver-dev/mailserver/server/idem"
@@ -26,6 +27,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/pg/local"
 	"github.com/mailserver-dev/mailserver/server/queue"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 // Options are what the caller of the program decides.
@@ -54,8 +56,11 @@ type App struct {
 	direct  *pg.Pool // nil unless direct_url differs
 	bus     *bus.Bus
 	bodies  *body.Store
-	certs   *certs.Pair
-	queue   *queue.Client
+	box     *seal.Box
+	// resolver is never nil.
+	resolver dns.Resolver
+	certs    *certs.Pair
+	queue    *queue.Client
 
 	// The services, for the demo data and for tests. Everybody else goes through the API.
 	Domains   *domain.Service

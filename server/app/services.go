@@ -37,9 +37,16 @@ func (a *App) buildServices(ctx context.Context) error {
 	a.limiter = limit.New(a.pool, clk, cfg.Limits.Profile)
 	a.idem = idem.New(a.pool, clk)
 	a.Events = event.New(a.pool, clk, a.bus, log)
-	a.Domains = domain.New(a.pool, clk, a.bus, log, domain.Config{AutoVerify: cfg.Domains.Verification == "auto"})
+	if err := a.openBox(ctx); err != nil {
+		return err
+	}
+	a.openResolver(ctx)
+	a.Domains = domain.New(a.pool, clk, a.bus, log, domain.Config{
+		AutoVerify: cfg.Domains.Verification == "auto", Hostname: cfg.Hostname, Ports: a.ports(), Store: domain.KeySource(cfg.DKIM.Store),
+		Box: a.box, KeyDir: filepath.Join(cfg.DataDir, "dkim"), Resolver: a.resolver,
+	})
 	a.Accounts = account.New(account.Deps{
-		Pool: a.pool, Clock: clk, Log: log, Bus: a.bus, Limiter: a.limiter, Domains: a.Domains, Metrics: a.authMeter(),
+		Pool: a.pool, Clock: clk, Log: log, Bus: a.bus, Limiter: a.limiter, Domains: a.Domains, Box: a.box, Metrics: a.authMeter(),
 	}, account.Config{
 		Argon2: account.Argon2{
 			Time: uint32(cfg.Auth.Argon2.Time), MemoryKiB: uint32(cfg.Auth.Argon2.MemoryKiB), Threads: uint8(cfg.Auth.Argon2.Threads),
@@ -51,11 +58,13 @@ func (a *App) buildServices(ctx context.Context) error {
 	a.Inbound = inbound.New(inbound.Config{Hostname: cfg.Hostname, MaxHops: cfg.Limits.ReceivedHops}, inbound.Deps{
 		Clock: clk, Log: log, Bodies: bodies, Domains: a.Domains, Accounts: a.Accounts, Mailboxes: a.Mailboxes, Metrics: a.metrics,
 	})
-	a.Outbound = outbound.New(outbound.Config{
-		Hostname: cfg.Hostname, Mode: outbound.Mode(cfg.Outbound.Mode), MaxBytes: int64(cfg.Limits.MessageBytes),
-		RecipientsAPI: cfg.Limits.RecipientsAPI,
-	}, outbound.Deps{
-		Pool: a.pool, Clock: clk, Log: log, Bodies: bodies, Domains: a.Domains, Accounts: a.Accounts, Local: a.Inbound, Metrics: a.metrics,
+	client, err := a.smtpClient()
+	if err != nil {
+		return err
+	}
+	a.Outbound = outbound.New(a.outboundConfig(), outbound.Deps{
+		Pool: a.pool, Clock: clk, Log: log, Bodies: bodies, Domains: a.Domains, Accounts: a.Accounts, Local: a.Inbound, Client: client,
+		Metrics: a.metrics,
 	})
 	return a.buildHealth(ctx)
 }
@@ -140,8 +149,12 @@ func (a *App) startWork(ctx context.Context) error {
 	a.queue = client
 	a.onStop("workers", client.Stop)
 	a.goRun(ctx, "scan", a.Outbound.Scan)
+	a.goRun(ctx, "connections", a.Outbound.KeepConnections)
 	return nil
 }
+
+// destinationsFor is how long the health of a destination is remembered after its last mail.
+const destinationsFor = 7 * 24 * time.Hour
 
 // tasks lists what recurs.
 func (a *App) tasks() []jobs.Task {
@@ -152,6 +165,8 @@ func (a *App) tasks() []jobs.Task {
 		{Name: "auth_failure_sweep", Every: 5 * time.Minute, Run: dropCount(a.limiter.Sweep)},
 		{Name: "event_retention", Every: 6 * time.Hour, Run: a.dropEvents},
 		{Name: "email_retention", Every: time.Hour, Run: a.expireEmails},
+		{Name: "destination_retention", Every: 6 * time.Hour, Run: a.forgetDestinations},
+		{Name: "blob_sweep", Every: time.Hour, Run: dropCount(a.Outbound.SweepBlobs)},
 		{Name: "mailbox_maintenance", Every: 5 * time.Minute, Run: a.maintainMailboxes},
 	}
 }
@@ -163,6 +178,11 @@ func (a *App) dropEvents(ctx context.Context) error {
 
 func (a *App) expireEmails(ctx context.Context) error {
 	_, err := a.Outbound.Expire(ctx, a.opts.Clock.Now().Add(-a.cfg.Retention.Emails))
+	return err
+}
+
+func (a *App) forgetDestinations(ctx context.Context) error {
+	_, err := a.Outbound.ForgetDestinations(ctx, a.opts.Clock.Now().Add(-destinationsFor))
 	return err
 }
 

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"maps"
 	"net"
 	"os"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,11 +18,15 @@ func (l *loader) complete(src Source) {
 	l.lift()
 	l.checkTLS()
 	l.checkListeners()
+	l.checkOutbound()
 	if l.cfg.DirectURL != "" && l.cfg.DatabaseURL == "" {
 		l.conflict("direct_url", "", "is set without database_url")
 	}
 	if l.cfg.Limits.API.BodyBytes > l.cfg.Limits.API.BodyBudgetBytes {
 		l.conflict("limits.api.body_bytes", l.cfg.Limits.API.BodyBytes.String(), "is more than limits.api.body_budget_bytes")
+	}
+	if l.cfg.Limits.API.BatchBytes > l.cfg.Limits.API.BodyBudgetBytes {
+		l.conflict("limits.api.batch_bytes", l.cfg.Limits.API.BatchBytes.String(), "is more than limits.api.body_budget_bytes")
 	}
 }
 
@@ -77,6 +84,25 @@ func (l *loader) checkTLS() {
 	}
 	if l.cfg.TLS.KeyFile == "" {
 		l.conflict("tls.mode", "files", "needs tls.key_file")
+	}
+}
+
+// checkOutbound refuses routes that lead nowhere and a relay without a name.
+func (l *loader) checkOutbound() {
+	out := l.cfg.Outbound
+	if out.Mode == "relay" && out.Relay.Host == "" {
+		l.conflict("outbound.mode", "relay", "needs outbound.relay.host")
+	}
+	if out.Relay.Password != "" && out.Relay.TLS == "none" {
+		l.conflict("outbound.relay.tls", "none", "would send outbound.relay.password in the clear; use starttls or implicit")
+	}
+	for _, domain := range slices.Sorted(maps.Keys(out.Routes)) {
+		target := out.Routes[domain]
+		host, port, err := net.SplitHostPort(target)
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		if checkHostname(domain) != nil || err != nil || host == "" || portErr != nil || n == 0 {
+			l.conflict("outbound.routes", domain+"="+target, "is not domain=host:port, the domain in lower case")
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ type Config struct {
 	Outbound Outbound `key:"outbound"`
 	Inbound  Inbound  `key:"inbound"`
 	Domains  Domains  `key:"domains"`
+	DKIM     DKIM     `key:"dkim"`
+	Seal     Seal     `key:"seal"`
 	Auth     Auth     `key:"auth"`
 	Limits   Limits   `key:"limits"`
 	Body     Body     `key:"body"`
@@ -87,13 +89,49 @@ type TLS struct {
 type DNS struct {
 	// Servers are recursive resolvers as ip:port. Empty means those of the
 	// machine (/etc/resolv.conf).
-	Servers []string `key:"servers" check:"ipport" note:"no check asks yet"`
+	Servers []string `key:"servers" check:"ipport"`
 }
 
 // Outbound says what happens to mail for other servers.
 type Outbound struct {
-	// Mode is direct (to the recipient's MX), sink (kept, never sent) or none (refused).
-	Mode string `key:"mode" default:"direct" dev:"sink" oneof:"direct|sink|none" absent:"relay"`
+	// Mode is direct (to the recipient's MX), relay (all to one smart host), sink
+	// (kept, never sent) or none (refused).
+	Mode string `key:"mode" default:"direct" dev:"sink" oneof:"direct|relay|sink|none"`
+	// SMTPPort is where mail exchangers are called.
+	SMTPPort int `key:"smtp_port" default:"25" min:"1" max:"65535"`
+	// SourceAddress is the IP address that connections come from. Empty means
+	// the system's choice.
+	SourceAddress string `key:"source_address" check:"ip"`
+	// AllowNetworks are networks that may be dialled although they are loopback,
+	// private or otherwise not public (O-6).
+	AllowNetworks []netip.Prefix `key:"allow_networks" dev:"127.0.0.0/8,::1/128"`
+	// Routes replace the MX lookup of a domain: domain to host:port.
+	Routes map[string]string `key:"routes"`
+	TLS    OutboundTLS       `key:"tls"`
+	Relay  Relay             `key:"relay"`
+	// Retry are the delays after each failed attempt; the last one repeats (O-20).
+	Retry []time.Duration `key:"retry" default:"5m,15m,30m,1h,2h,4h,8h,16h,24h" min:"1s" max:"168h"`
+	// GiveUpAfter is the age at which a letter gets its last attempt (O-20).
+	GiveUpAfter time.Duration `key:"give_up_after" default:"120h" min:"1m" max:"720h"`
+	// Connections to other servers in all, and to one destination (O-42).
+	Connections               int `key:"connections" default:"200" min:"1" max:"10000"`
+	ConnectionsPerDestination int `key:"connections_per_destination" default:"5" min:"1" max:"100"`
+}
+
+// OutboundTLS says whom to trust where a certificate is checked.
+type OutboundTLS struct {
+	// CAFile is a PEM file of authorities. Empty means those of the system.
+	CAFile string `key:"ca_file"`
+}
+
+// Relay is a smart host.
+type Relay struct {
+	Host string `key:"host"`
+	Port int    `key:"port" default:"587" min:"1" max:"65535"`
+	// TLS is none, starttls or implicit. A password is sent after verified TLS only.
+	TLS      string `key:"tls" default:"starttls" oneof:"none|starttls|implicit"`
+	Username string `key:"username"`
+	Password string `key:"password" secret:"true"`
 }
 
 // Inbound says how arriving mail is treated.
@@ -107,6 +145,21 @@ type Inbound struct {
 type Domains struct {
 	// Verification is dns (records are looked up) or auto (verified at once).
 	Verification string `key:"verification" default:"dns" dev:"auto" oneof:"dns|auto"`
+}
+
+// DKIM says how mail of hosted domains is signed.
+type DKIM struct {
+	// Store is where new private keys go: database (sealed) or file (under
+	// data_dir/dkim, the operator's own).
+	Store string `key:"store" default:"database" oneof:"database|file"`
+}
+
+// Seal says with what secrets in the database are sealed.
+type Seal struct {
+	// Key is the master key: 32 octets as base64 or hexadecimal digits; several,
+	// the newest first, while it is being changed. Empty means the file
+	// data_dir/master.key, which the first start makes.
+	Key string `key:"key" secret:"true"`
 }
 
 // Auth says how people prove who they are.

@@ -77,13 +77,14 @@ func TestDevDiffersFromServeOnlyWhereTheContractSays(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"hostname":             "machine -> localhost",
-		"data_dir":             "/var/lib/mailserver -> ./.run",
-		"bind_address":         " -> 127.0.0.1",
-		"outbound.mode":        "direct -> sink",
-		"domains.verification": "dns -> auto",
-		"limits.profile":       "default -> none",
-		"limits.stop_timeout":  "30s -> 8s",
+		"hostname":                "machine -> localhost",
+		"data_dir":                "/var/lib/mailserver -> ./.run",
+		"bind_address":            " -> 127.0.0.1",
+		"outbound.mode":           "direct -> sink",
+		"outbound.allow_networks": " -> 127.0.0.0/8,::1/128",
+		"domains.verification":    "dns -> auto",
+		"limits.profile":          "default -> none",
+		"limits.stop_timeout":     "30s -> 8s",
 	}
 	if diff := cmp.Diff(want, differs); diff != "" {
 		t.Error(diff)
@@ -118,12 +119,14 @@ func TestEveryKeyCanBeSetByFileEnvironmentAndFlag(t *testing.T) {
 			text = "postgres://localhost/x"
 		case strings.HasPrefix(r.Key, "listen."):
 			text = "127.0.0.1:4190"
-		case r.Key == "bind_address":
+		case r.Key == "bind_address", r.Key == "outbound.source_address":
 			text = "127.0.0.1"
 		case r.Key == "dns.servers":
 			text = "127.0.0.1:53,[::1]:53"
-		case r.Key == "inbound.trusted_networks":
+		case r.Key == "inbound.trusted_networks", r.Key == "outbound.allow_networks":
 			text = "10.0.0.0/8"
+		case r.Key == "outbound.routes":
+			text = "example.test=mx.example.test:25"
 		case r.Key == "database.embedded.settings":
 			text = "work_mem=8MB,jit=off"
 		case r.Key == "roles":
@@ -140,7 +143,7 @@ func TestEveryKeyCanBeSetByFileEnvironmentAndFlag(t *testing.T) {
 		}
 		byEnv, byFlag := load(t, config.Source{Environ: env}), load(t, config.Source{Flags: flags})
 		want := text
-		if strings.HasSuffix(r.Key, "_url") {
+		if strings.HasSuffix(r.Key, "_url") || strings.HasSuffix(r.Key, ".password") || r.Key == "seal.key" {
 			want = "(hidden)"
 		}
 		if r.Key == "database.embedded.settings" {

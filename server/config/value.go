@@ -52,6 +52,7 @@ const (
 	kindDuration
 	kindTexts
 	kindPrefixes
+	kindDurations
 	kindPairs
 )
 
@@ -63,6 +64,8 @@ func (f *field) kind() fieldKind {
 		return kindDuration
 	case reflect.TypeFor[[]netip.Prefix]():
 		return kindPrefixes
+	case reflect.TypeFor[[]time.Duration]():
+		return kindDurations
 	}
 	switch f.typ.Kind() {
 	case reflect.Bool:
@@ -80,7 +83,7 @@ func (f *field) kind() fieldKind {
 
 func (k fieldKind) isNumber() bool { return k == kindInt || k == kindSize || k == kindDuration }
 
-func (k fieldKind) isList() bool { return k == kindTexts || k == kindPrefixes }
+func (k fieldKind) isList() bool { return k == kindTexts || k == kindPrefixes || k == kindDurations }
 
 // parse reads a value that somebody wrote. keep is false when the value stands
 // for the default. The error says only what is wrong with the value.
@@ -126,14 +129,18 @@ func (f *field) parseScalar(text string) (any, error) {
 	case kindSize:
 		return ParseSize(text)
 	case kindDuration:
-		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			return nil, errors.New("is not a duration like 90s, 5m or 2h")
-		}
-		return d, nil
-	case kindText, kindTexts, kindPrefixes, kindPairs:
+		return parseDuration(text)
+	case kindText, kindTexts, kindPrefixes, kindDurations, kindPairs:
 	}
 	return text, f.checkText(text)
+}
+
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return 0, errors.New("is not a duration like 90s, 5m or 2h")
+	}
+	return d, nil
 }
 
 func parseBool(text string) (bool, error) {
@@ -151,13 +158,17 @@ func (f *field) checkRange(v any) error {
 	if !f.kind().isNumber() {
 		return nil
 	}
-	n := reflect.ValueOf(v).Int()
+	return f.checkBounds(reflect.ValueOf(v).Int(), f.parseScalar)
+}
+
+// checkBounds holds a number against min and max, which parse reads.
+func (f *field) checkBounds(n int64, parse func(string) (any, error)) error {
 	for _, bound := range []string{"min", "max"} {
 		text := f.tag.Get(bound)
 		if text == "" {
 			continue
 		}
-		limit, err := f.parseScalar(text)
+		limit, err := parse(text)
 		if err != nil {
 			return fmt.Errorf("cannot be compared with %s", text)
 		}
@@ -184,8 +195,12 @@ func (f *field) parseList(r raw) (any, error) {
 		return nil, errors.New("is not a list")
 	case shapeList:
 	}
-	if f.kind() == kindPrefixes {
+	switch f.kind() {
+	case kindPrefixes:
 		return parsePrefixes(items)
+	case kindDurations:
+		return f.parseDurations(items)
+	default:
 	}
 	for _, item := range items {
 		if err := f.checkText(item); err != nil {
@@ -193,6 +208,21 @@ func (f *field) parseList(r raw) (any, error) {
 		}
 	}
 	return items, nil
+}
+
+func (f *field) parseDurations(items []string) (any, error) {
+	var list []time.Duration
+	for _, item := range items {
+		d, err := parseDuration(item)
+		if err == nil {
+			err = f.checkBounds(int64(d), func(bound string) (any, error) { return parseDuration(bound) })
+		}
+		if err != nil {
+			return nil, fmt.Errorf("has the item %q, which %w", printable(item), err)
+		}
+		list = append(list, d)
+	}
+	return list, nil
 }
 
 func parsePrefixes(items []string) (any, error) {
@@ -257,6 +287,12 @@ func format(v any) string {
 		list := make([]string, len(v))
 		for i, p := range v {
 			list[i] = p.String()
+		}
+		return strings.Join(list, ",")
+	case []time.Duration:
+		list := make([]string, len(v))
+		for i, d := range v {
+			list[i] = formatDuration(d)
 		}
 		return strings.Join(list, ",")
 	case map[string]string:

@@ -18,7 +18,12 @@ const (
 	EmailAccepted   = "email.accepted"   // an outgoing email was taken
 	EmailQueued     = "email.queued"     // a recipient waits for delivery
 	EmailDelivered  = "email.delivered"  // a recipient's server has it
+	EmailDeferred   = "email.deferred"   // an attempt failed and will be repeated
+	EmailBounced    = "email.bounced"    // a recipient can never be delivered
 	EmailFailed     = "email.failed"     // a recipient was given up
+	EmailCancelled  = "email.cancelled"  // a recipient was taken out of the queue
+	EmailHeld       = "email.held"       // a recipient was kept back
+	EmailReported   = "email.reported"   // the sender was told of a failure in the mailbox
 	DomainCreated   = "domain.created"
 	DomainUpdated   = "domain.updated"
 	DomainDeleted   = "domain.deleted"

@@ -28,7 +28,7 @@ func (s *Service) PrepareLocal(ctx context.Context, l outbound.Letter) (outbound
 	if err != nil {
 		return nil, err
 	}
-	head := finalFields(l.Email.EnvelopeFrom, l.Recipient.Address)
+	head := finalFields(l.Email.EnvelopeFrom, l.Recipient.Address) + l.Email.Signature
 	ref, err := s.bodies.Put(ctx, route.User.String(), body.Bytes([]byte(head)), body.Section(l.Bytes, 0, l.Email.Size))
 	if err != nil {
 		return nil, err

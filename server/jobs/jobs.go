@@ -28,6 +28,8 @@ func Register(workers *queue.Workers, flow *outbound.Service, tasks []Task) erro
 	}
 	return errors.Join(
 		river.AddWorkerSafely(workers, &attempt{flow: flow}),
+		river.AddWorkerSafely(workers, &drain{flow: flow}),
+		river.AddWorkerSafely(workers, &report{flow: flow}),
 		river.AddWorkerSafely(workers, &recurring{tasks: byName}),
 	)
 }
@@ -41,6 +43,32 @@ type attempt struct {
 // Work implements River's worker.
 func (w *attempt) Work(ctx context.Context, job *queue.Job[outbound.AttemptArgs]) error {
 	return w.flow.Attempt(ctx, job.Args.Email)
+}
+
+// drain sends what is due for a destination.
+type drain struct {
+	queue.Worker[outbound.DrainArgs]
+	flow *outbound.Service
+}
+
+// Work implements River's worker.
+func (w *drain) Work(ctx context.Context, job *queue.Job[outbound.DrainArgs]) error {
+	return w.flow.Drain(ctx, job.Args.Destination)
+}
+
+// report tells a sender what could not be delivered.
+type report struct {
+	queue.Worker[outbound.ReportArgs]
+	flow *outbound.Service
+}
+
+// Work implements River's worker.
+func (w *report) Work(ctx context.Context, job *queue.Job[outbound.ReportArgs]) error {
+	wait, err := w.flow.Report(ctx, job.Args.Email)
+	if err == nil && wait > 0 {
+		return queue.Snooze(wait)
+	}
+	return err
 }
 
 // TaskArgs names the recurring task to run.

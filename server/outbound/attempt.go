@@ -18,17 +18,14 @@ import (
 	"github.com/mailserver-dev/mailserver/server/pg"
 )
 
-// How soon a temporary failure is retried, and for how long.
-const (
-	retryDelay  = time.Minute
-	giveUpAfter = 5 * 24 * time.Hour
-)
+// ownDelay is how soon a letter is tried again after a failure of our own that says nothing about the recipient.
+const ownDelay = time.Minute
 
 // Letter is what Local files: an accepted email for one recipient who is hosted here.
 type Letter struct {
 	Email     *Email
 	Recipient Recipient
-	Bytes     io.ReaderAt   // as accepted, Email.Size octets, without the trace fields of final delivery
+	Bytes     io.ReaderAt   // as accepted, Email.Size octets, without Email.Signature and the trace fields of final delivery
 	Meta      *mime.Message // what the scanner found in them
 }
 
@@ -57,7 +54,7 @@ func (s *Service) Attempt(ctx context.Context, id mail.EmailID) error {
 	if err != nil {
 		return pg.Fault(err)
 	}
-	list, err := workableOf(ctx, s.pool, id, s.dueBefore(), s.cfg.Mode == ModeSink)
+	list, err := workableOf(ctx, s.pool, id, s.clock.Now(), s.cfg.Mode == ModeSink)
 	if err != nil {
 		return pg.Fault(err)
 	}
@@ -75,9 +72,6 @@ func (s *Service) Attempt(ctx context.Context, id mail.EmailID) error {
 	return pg.Fault(errors.Join(errs...))
 }
 
-// dueBefore is the newest result of an attempt that may be followed by another one now.
-func (s *Service) dueBefore() time.Time { return s.clock.Now().Add(-retryDelay) }
-
 // attempt is one run of Attempt. The message is opened and scanned once, for the first recipient who is hosted here.
 type attempt struct {
 	s     *Service
@@ -92,16 +86,21 @@ func (a *attempt) close() {
 	}
 }
 
+// open opens the message and prepares it for the way out.
 func (a *attempt) open(ctx context.Context) error {
-	if a.meta != nil {
-		return nil
-	}
 	if a.file == nil {
 		file, err := a.s.bodies.Open(ctx, bodyOwner, a.email.File)
 		if err != nil {
 			return err
 		}
 		a.file = file
+	}
+	return a.s.prepare(ctx, a.email, a.file)
+}
+
+func (a *attempt) scan() error {
+	if a.meta != nil {
+		return nil
 	}
 	meta, err := mime.Scan(a.file, a.email.Size)
 	if err != nil {
@@ -113,10 +112,13 @@ func (a *attempt) open(ctx context.Context) error {
 
 // prepare makes the parcel of a recipient who is hosted here; others have none.
 func (a *attempt) prepare(ctx context.Context, r Recipient) (Parcel, error) {
+	if err := a.open(ctx); err != nil {
+		return nil, err
+	}
 	if a.email.Test || !r.Local {
 		return nil, nil //nolint:nilnil // nothing is to be filed
 	}
-	if err := a.open(ctx); err != nil {
+	if err := a.scan(); err != nil {
 		return nil, err
 	}
 	return a.s.local.PrepareLocal(ctx, Letter{Email: a.email, Recipient: r, Bytes: a.file, Meta: a.meta})
@@ -132,7 +134,7 @@ func (a *attempt) finish(ctx context.Context, r Recipient) error {
 	var publish func()
 	claimed := false
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if r, claimed, err = claim(ctx, tx, r.ID, s.dueBefore(), s.cfg.Mode == ModeSink); err != nil || !claimed {
+		if r, claimed, err = claim(ctx, tx, r.ID, s.clock.Now(), s.cfg.Mode == ModeSink); err != nil || !claimed {
 			return err
 		}
 		if publish, err = s.carryOut(ctx, tx, e, &r, parcel, refusal); err != nil {
@@ -141,10 +143,7 @@ func (a *attempt) finish(ctx context.Context, r Recipient) error {
 		if err := settleRecipient(ctx, tx, &r); err != nil {
 			return err
 		}
-		if err := event.Append(ctx, tx, r.UpdatedAt, resultEvent(e, &r)); err != nil {
-			return err
-		}
-		return settleEmail(ctx, tx, e.ID)
+		return s.record(ctx, tx, e, []Recipient{r})
 	})
 	filed := err == nil && publish != nil
 	if parcel != nil && !filed && !pg.CommitUnknown(err) { // after an unknown outcome the row may be there
@@ -154,6 +153,7 @@ func (a *attempt) finish(ctx context.Context, r Recipient) error {
 		publish()
 	}
 	if err == nil && claimed {
+		e.fresh = false
 		s.count(e, r)
 	}
 	return err
@@ -162,8 +162,9 @@ func (a *attempt) finish(ctx context.Context, r Recipient) error {
 // carryOut brings the letter where it belongs and writes the result into r. Its error means that there is no result.
 func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, e *Email, r *Recipient, parcel Parcel, refusal error) (publish func(), err error) {
 	now := s.clock.Now().Truncate(time.Microsecond)
-	r.UpdatedAt = now
+	r.UpdatedAt, r.Attempts = now, r.Attempts+1
 	switch {
+	case refusal != nil:
 	case e.Test:
 		r.Status, r.Transport, r.LastReply = Delivered, TransportTest, "250 2.0.0 accepted by the test network"
 		return nil, nil
@@ -181,7 +182,7 @@ func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, e *Email, r *Recipien
 			return err
 		})
 	}
-	r.judge(now, now.Sub(e.CreatedAt), refusal)
+	s.judgeLocal(e, r, now, refusal)
 	if refusal == nil {
 		return publish, nil
 	}
@@ -190,10 +191,12 @@ func (s *Service) carryOut(ctx context.Context, tx pgx.Tx, e *Email, r *Recipien
 	return nil, nil
 }
 
-// judge turns the outcome of a local delivery into the recipient's state. A body that is missing here is our own fault and may
-// come back (D-27).
-func (r *Recipient) judge(now time.Time, age time.Duration, err error) {
-	r.Transport = TransportLocal
+// judgeLocal turns the outcome of a local delivery into the recipient's state. A body that is missing here is our own fault and
+// may come back (D-27).
+func (s *Service) judgeLocal(e *Email, r *Recipient, now time.Time, err error) {
+	if r.Local {
+		r.Transport = TransportLocal
+	}
 	text := fault.Public(err)
 	if fault.KindOf(err) == fault.Internal {
 		text = "temporary failure" // the log has the cause
@@ -207,34 +210,44 @@ func (r *Recipient) judge(now time.Time, age time.Duration, err error) {
 		r.Status, r.LastReply = Bounced, "550 5.2.1 "+text
 	case fault.Is(err, fault.Invalid), fault.Is(err, fault.TooLarge):
 		r.Status, r.LastReply = Bounced, "550 5.6.0 "+text
-	case age > giveUpAfter:
-		r.Status, r.LastReply = Failed, "451 4.4.7 given up after 5 days: "+text
 	case fault.Is(err, fault.OverQuota):
-		r.Status, r.NextAt, r.LastReply = Deferred, now.Add(retryDelay), "452 4.2.2 "+text
+		r.LastReply = "452 4.2.2 " + text
+		s.postpone(e, r, now, 0)
 	default:
-		r.Status, r.NextAt, r.LastReply = Deferred, now.Add(retryDelay), "451 4.3.0 "+text
+		r.LastReply = "451 4.3.0 " + text
+		s.postpone(e, r, now, ownDelay)
 	}
 }
 
 // count moves the metrics of a final result. Test mail moves none.
 func (s *Service) count(e *Email, r Recipient) {
 	switch {
-	case e.Test || !r.Status.Final():
+	case e.Test || !r.Status.Final() || r.Status == Cancelled:
 		return
 	case r.Status != Delivered:
 		s.metrics.MessageBounced()
-	case r.Transport == TransportSink:
+	case r.Transport != TransportLocal:
 		s.metrics.MessageSent()
 	}
 	s.metrics.Delivered(r.UpdatedAt.Sub(e.CreatedAt))
 }
 
 func resultEvent(e *Email, r *Recipient) event.Event {
-	return event.Event{
-		Type: "email." + string(r.Status), Domain: e.Domain, Account: e.Account, Subject: e.ID.String(),
-		Data: map[string]any{
-			"delivery_id": r.ID.String(), "recipient": r.Address.String(), "transport": r.Transport,
-			"reply": r.LastReply, "attempt": r.Attempts + 1,
-		},
+	data := map[string]any{
+		"delivery_id": r.ID.String(), "recipient": r.Address.String(), "transport": r.Transport,
+		"reply": r.LastReply, "attempt": r.Attempts,
 	}
+	if r.Host != "" {
+		data["host"], data["tls"], data["took_ms"] = r.Host, r.TLS, r.Took.Milliseconds()
+	}
+	if r.Class != "" {
+		data["class"] = r.Class
+	}
+	if r.Status == Deferred {
+		data["next_attempt_at"] = r.NextAt.UTC().Format(time.RFC3339)
+	}
+	if r.possibleDuplicate {
+		data["possible_duplicate"] = true // the answer was lost: the next attempt may deliver a second copy (D-29)
+	}
+	return event.Event{Type: "email." + string(r.Status), Domain: e.Domain, Account: e.Account, Subject: e.ID.String(), Data: data}
 }

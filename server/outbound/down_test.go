@@ -143,7 +143,7 @@ func TestADatabaseThatIsDownRefusesForNow_I44(t *testing.T) {
 	if err := w.out.Attempt(t.Context(), e.ID); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("attempt: %v", err)
 	}
-	if err := w.out.WakeDue(t.Context()); !fault.Is(err, fault.Unavailable) {
+	if _, err := w.out.WakeDue(t.Context()); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("scan: %v", err)
 	}
 	if _, _, err := w.out.List(t.Context(), system(), outbound.ListQuery{}); !fault.Is(err, fault.Unavailable) {

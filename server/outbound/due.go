@@ -2,53 +2,147 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/queue"
 )
 
-// How often a node looks for due recipients, how many it wakes at once, and how long a woken recipient may be worked on before
-// it is woken again: the short lease at first, more when no worker comes for long; see sqlDue.
+// How often a node looks for due recipients: soon when one is near, and never later than scanMost, because other nodes add to
+// the queue. dueBatch is how many it wakes at once.
 const (
-	scanInterval = 5 * time.Second
-	dueBatch     = 500
-	shortLease   = 30 * time.Second
-	longLease    = 10 * time.Minute
-	// parkedFor is how long those are left alone whom this mode cannot finish.
+	scanLeast = 250 * time.Millisecond
+	scanMost  = 5 * time.Second
+	dueBatch  = 500
+)
+
+// How long a woken recipient may be worked on before it is woken again: the short wait at first, more when no worker comes
+// for long; see sqlDue.
+const (
+	shortWait = 30 * time.Second
+	longWait  = 10 * time.Minute
+	// parkedFor is how long those are left alone whom nobody may send: the destination is held, or this mode never dials.
 	parkedFor = time.Hour
 )
 
 // Scan wakes what is due until ctx ends. A node may run one; several nodes may run theirs at once.
 func (s *Service) Scan(ctx context.Context) {
 	for {
-		if err := s.WakeDue(ctx); err != nil && ctx.Err() == nil {
+		wait, err := s.scan(ctx)
+		if err != nil && ctx.Err() == nil {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "the scan for due mail failed and is repeated", slog.Any("error", err))
+			wait = scanMost
 		}
-		if err := s.clock.Sleep(ctx, scanInterval); err != nil {
+		if err := s.clock.Sleep(ctx, wait); err != nil {
 			return
 		}
 	}
 }
 
-// WakeDue inserts a wake-up job for each email with a due recipient: one whose job died with its process, or one whose
-// deferral has passed.
-func (s *Service) WakeDue(ctx context.Context) error {
-	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		ids, err := due(ctx, tx, s.clock.Now(), s.cfg.Mode == ModeSink, dueBatch)
+// scan wakes everything that is due and says when to look again.
+func (s *Service) scan(ctx context.Context) (time.Duration, error) {
+	for {
+		n, err := s.WakeDue(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if n < dueBatch {
+			break
+		}
+	}
+	var next *time.Time
+	if err := s.pool.QueryRow(ctx, sqlNextWake).Scan(&next); err != nil {
+		return 0, pg.Fault(err)
+	}
+	if next == nil {
+		return scanMost, nil
+	}
+	return min(max(next.Sub(s.clock.Now()), scanLeast), scanMost), nil
+}
+
+const sqlNextWake = `SELECT min(wake_at) FROM email_recipient WHERE status IN ('queued', 'deferred', 'sending')`
+
+// WakeDue inserts a wake-up job for what is due: recipients whose job died with its process, and those whose deferral has
+// passed. It gives how many recipients it looked at, at most dueBatch.
+func (s *Service) WakeDue(ctx context.Context) (looked int, err error) {
+	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		found, err := due(ctx, tx, s.clock.Now(), s.dials(), s.cfg.Mode == ModeSink)
+		looked = len(found)
 		if err != nil {
 			return err
 		}
-		items := make([]queue.Item, len(ids))
-		for i, id := range ids {
-			items[i].Args = AttemptArgs{Email: id}
-		}
-		return queue.InsertMany(ctx, tx, items)
+		return queue.InsertMany(ctx, tx, wakeupsOf(found))
 	})
-	return pg.Fault(err)
+	return looked, pg.Fault(err)
+}
+
+// found is one recipient that the scanner looked at; wake says that a job can do something for it now.
+type found struct {
+	email       mail.EmailID
+	destination string
+	near, wake  bool
+}
+
+func wakeupsOf(list []found) []queue.Item {
+	var items []queue.Item
+	emails, destinations := map[mail.EmailID]bool{}, map[string]bool{}
+	for _, f := range list {
+		switch {
+		case !f.wake:
+		case f.near && !emails[f.email]:
+			emails[f.email] = true
+			items = append(items, queue.Item{Args: AttemptArgs{Email: f.email}})
+		case !f.near && !destinations[f.destination]:
+			destinations[f.destination] = true
+			items = append(items, queue.Item{Args: DrainArgs{Destination: f.destination}})
+		}
+	}
+	return items
+}
+
+// The recipients whose wake_at has come, oldest first. Moving wake_at forward keeps two scanners from waking the same one, and
+// the step grows with the time that a recipient has waited for a worker, so that a queue which stands still is not filled with
+// ever more jobs. A destination that is being drained needs no job: its worker takes what is due, and if it dies, its lease
+// ends and the recipient is looked at right after. Behind an open breaker nothing is woken before it closes.
+//
+// $1 now, $2 the mode dials, $3 the sink takes all, $4 short and $5 long wait, $6 parked, $7 how many.
+const sqlDue = `
+WITH d AS MATERIALIZED (
+    SELECT r.id, r.email_id, r.destination, r.local OR r.transport = 'test' OR $3::boolean AS near
+    FROM email_recipient r
+    WHERE r.status IN ('queued', 'deferred', 'sending') AND r.wake_at <= $1
+    ORDER BY r.wake_at
+    LIMIT $7
+    FOR UPDATE OF r SKIP LOCKED),
+x AS MATERIALIZED (
+    SELECT d.id, d.email_id, d.destination, d.near, NOT d.near AND (NOT $2::boolean OR COALESCE(t.held, false)) AS parked,
+        CASE WHEN NOT d.near AND t.next_at > $1 THEN t.next_at END AS open_at,
+        CASE WHEN NOT d.near AND t.lease_until > now() THEN t.lease_until - now() ELSE interval '0' END AS busy_for
+    FROM d LEFT JOIN destination t ON t.name = d.destination)
+UPDATE email_recipient r
+SET wake_at = GREATEST(r.next_at, CASE
+    WHEN x.parked THEN $1 + $6::interval
+    WHEN x.open_at IS NOT NULL THEN x.open_at
+    WHEN x.busy_for > interval '0' THEN $1 + x.busy_for + interval '1 second'
+    ELSE $1 + LEAST(GREATEST($1 - GREATEST(r.updated_at, r.next_at), $4::interval), $5::interval) END)
+FROM x
+WHERE r.id = x.id
+RETURNING r.email_id, r.destination, x.near,
+    NOT x.parked AND x.open_at IS NULL AND x.busy_for = interval '0' AND r.next_at <= $1`
+
+func due(ctx context.Context, q pg.Querier, now time.Time, dials, sink bool) ([]found, error) {
+	rows, err := q.Query(ctx, sqlDue, now, dials, sink, shortWait, longWait, parkedFor, dueBatch)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (f found, err error) {
+		return f, row.Scan(&f.email, &f.destination, &f.near, &f.wake)
+	})
 }
 
 // Depth counts recipients without a final result, for mailserver_queue_depth.
@@ -57,3 +151,6 @@ func (s *Service) Depth(ctx context.Context) (int64, error) {
 	err := s.pool.QueryRow(ctx, sqlDepth).Scan(&n)
 	return n, pg.Fault(err)
 }
+
+// errLeaseLost ends a drain whose lease could not be renewed: another worker may have the destination.
+var errLeaseLost = errors.New("the lease of the destination was lost")

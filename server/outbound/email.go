@@ -11,19 +11,24 @@ type Status string
 
 // The states that exist now.
 const (
+	Held      Status = "held"      // kept back by a person until it is released
 	Queued    Status = "queued"    // waits for its next attempt
+	Sending   Status = "sending"   // a worker is at it
 	Deferred  Status = "deferred"  // an attempt failed for a reason that passes; next_at says when it is tried again
-	Delivered Status = "delivered" // filed here, or kept by the sink
+	Delivered Status = "delivered" // filed here, taken by the other server, or kept by the sink
 	Bounced   Status = "bounced"   // can never be delivered; last_reply says why
 	Failed    Status = "failed"    // given up by us
+	Cancelled Status = "cancelled" // taken out of the queue by a person
 )
 
 // Final reports whether nothing more will happen.
-func (s Status) Final() bool { return s == Delivered || s == Bounced || s == Failed }
+func (s Status) Final() bool { return s == Delivered || s == Bounced || s == Failed || s == Cancelled }
 
 // Where a recipient's mail went.
 const (
 	TransportLocal = "local" // a mailbox of this server
+	TransportSMTP  = "smtp"  // the recipient's mail exchanger
+	TransportRelay = "relay" // a smart host
 	TransportSink  = "sink"  // the built-in sink of development mode
 	TransportTest  = "test"  // the test network of test keys: nothing was touched
 )
@@ -59,7 +64,14 @@ type Email struct {
 	Tags         []Tag
 	Metadata     map[string]string
 	CreatedAt    time.Time
+	ExpiresAt    time.Time // when the last attempt is made (O-20)
 	Recipients   []Recipient
+
+	// What goes out before the stored bytes, whether they hold octets above 127, and whether both are known; see prepare.
+	Signature string
+	EightBit  bool
+	Prepared  bool
+	fresh     bool // prepared just now, and not stored yet
 }
 
 // Recipient is one address of an email and what became of it.
@@ -68,7 +80,7 @@ type Recipient struct {
 	Position    int
 	Address     mail.Address
 	Kind        string // "to", "cc", "bcc", or "envelope" for submitted mail
-	Destination string // the recipient's domain
+	Destination string // where its mail goes: the recipient's domain, or a smart host as host:port
 	Local       bool   // hosted here
 	Status      Status
 	Attempts    int
@@ -76,6 +88,14 @@ type Recipient struct {
 	Transport   string
 	LastReply   string
 	UpdatedAt   time.Time
+
+	// What the last attempt met: the other server, the TLS version ("" in clear), the class of its answer, and how long it took.
+	Host  string
+	TLS   string
+	Class string
+	Took  time.Duration
+
+	possibleDuplicate bool // the answer to the last attempt was lost (D-29)
 }
 
 // SinkMessage is one delivery that the sink kept instead of sending it.
@@ -88,14 +108,15 @@ type SinkMessage struct {
 	Subject      string
 	File         string
 	Size         int64
+	Signature    string // of the email, in front of the file
 	CreatedAt    time.Time
 }
 
 // summarise derives an email's state from its recipients: it is what the least finished one is, and among finished ones
 // the worst.
 func summarise(recipients []Recipient) Status {
-	rank := map[Status]int{Delivered: 0, Failed: 1, Bounced: 2, Deferred: 3, Queued: 4}
-	worst := Delivered
+	rank := map[Status]int{Cancelled: 0, Delivered: 1, Failed: 2, Bounced: 3, Held: 4, Deferred: 5, Sending: 6, Queued: 7}
+	worst := Cancelled
 	for _, r := range recipients {
 		if rank[r.Status] > rank[worst] {
 			worst = r.Status

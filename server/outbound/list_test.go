@@ -167,13 +167,13 @@ func TestFiltersFindWhatTheyName(t *testing.T) {
 func (w *world) manyEmails(n int) {
 	w.t.Helper()
 	w.exec(`INSERT INTO email (id, domain_id, account_id, actor, source, test, envelope_from, header_from, subject, message_id, file, size,
-			sha256, status, tags, metadata, created_at)
+			sha256, status, tags, metadata, created_at, expires_at)
 		SELECT lpad(to_hex(i), 32, '0')::uuid, CASE WHEN i % 10 = 0 THEN $2::uuid ELSE $1::uuid END, CASE WHEN i % 1000 = 7 THEN $3::uuid END,
 			'system:test', 'api', false, 'shop@d.test', 'Shop', 's', '<1@d.test>', 'f', 1, ''::bytea,
-			CASE WHEN i % 100 = 5 THEN 'bounced' ELSE 'delivered' END, '[]', '{}', now()
+			CASE WHEN i % 100 = 5 THEN 'bounced' ELSE 'delivered' END, '[]', '{}', now(), now()
 		FROM generate_series(1, $4::int) i`, w.demo.ID, w.other.ID, mail.UserID{7}, n)
-	w.exec(`INSERT INTO email_recipient (id, email_id, position, address, kind, destination, local, status, next_at, updated_at)
-		SELECT gen_random_uuid(), e.id, p, CASE WHEN p = 0 THEN 'u' || substr(e.id::text, 33) ELSE 'x@far.test' END, 'to', 'far.test', false, e.status, now(), now()
+	w.exec(`INSERT INTO email_recipient (id, email_id, position, address, kind, destination, local, status, next_at, wake_at, updated_at)
+		SELECT gen_random_uuid(), e.id, p, CASE WHEN p = 0 THEN 'u' || substr(e.id::text, 33) ELSE 'x@far.test' END, 'to', 'far.test', false, e.status, now(), now(), now()
 		FROM email e, generate_series(0, 1) p`)
 	w.exec(`INSERT INTO sink_message (id, email_id, recipient_id, envelope_from, envelope_to, subject, file, size, created_at)
 		SELECT r.id, r.email_id, r.id, 'shop@d.test', r.address, 's', 'f', 1, now() FROM email_recipient r WHERE position = 0`)

@@ -3,6 +3,8 @@ package outbound
 import (
 	"context"
 	"errors"
+	"io"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -109,8 +111,26 @@ func foldAddress(text string) string {
 	return a.String()
 }
 
-// Raw opens the bytes of an email as they were accepted. The caller closes it.
-func (s *Service) Raw(ctx context.Context, p mail.Principal, id mail.EmailID) (*body.File, error) {
+// Raw is a message as it goes out: the signature, when there is one yet, and the bytes that were accepted.
+type Raw struct {
+	io.Reader
+	Size int64 // octets
+	file *body.File
+}
+
+// Close ends the reading.
+func (r *Raw) Close() error { return r.file.Close() }
+
+func (s *Service) raw(ctx context.Context, file, signature string) (*Raw, error) {
+	f, err := s.bodies.Open(ctx, bodyOwner, file)
+	if err != nil {
+		return nil, err
+	}
+	return &Raw{io.MultiReader(strings.NewReader(signature), f), int64(len(signature)) + f.Size(), f}, nil
+}
+
+// Raw opens the bytes of an email. The caller closes them.
+func (s *Service) Raw(ctx context.Context, p mail.Principal, id mail.EmailID) (*Raw, error) {
 	if err := scope(p, scopeRead); err != nil {
 		return nil, err
 	}
@@ -118,7 +138,7 @@ func (s *Service) Raw(ctx context.Context, p mail.Principal, id mail.EmailID) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.bodies.Open(ctx, bodyOwner, e.File)
+	return s.raw(ctx, e.File, e.Signature)
 }
 
 // SinkQuery selects a page of what the sink kept, newest first.
@@ -158,13 +178,13 @@ func (s *Service) GetSink(ctx context.Context, p mail.Principal, id mail.SinkID)
 	return m, pg.Fault(err)
 }
 
-// RawSink opens the bytes of a message of the sink. The caller closes it.
-func (s *Service) RawSink(ctx context.Context, p mail.Principal, id mail.SinkID) (*body.File, error) {
+// RawSink opens the bytes of a message of the sink. The caller closes them.
+func (s *Service) RawSink(ctx context.Context, p mail.Principal, id mail.SinkID) (*Raw, error) {
 	m, err := s.GetSink(ctx, p, id)
 	if err != nil {
 		return nil, err
 	}
-	return s.bodies.Open(ctx, bodyOwner, m.File)
+	return s.raw(ctx, m.File, m.Signature)
 }
 
 // sinkView is viewOf for the sink, a tool of whoever runs a domain: what one sent oneself does not count.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
@@ -12,15 +13,17 @@ import (
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/obs"
+	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
 	"github.com/mailserver-dev/mailserver/server/pg"
 )
 
 // Mode is outbound.mode: where mail for other servers goes.
 type Mode string
 
-// The modes that exist now. In ModeDirect mail for other servers waits in the queue; in ModeNone it is refused.
+// The modes: to the exchangers of each recipient, to one smart host, kept here, refused.
 const (
 	ModeDirect Mode = "direct"
+	ModeRelay  Mode = "relay"
 	ModeSink   Mode = "sink"
 	ModeNone   Mode = "none"
 )
@@ -34,6 +37,28 @@ type Config struct {
 	Mode          Mode
 	MaxBytes      int64 // of a whole message, octets (L-1)
 	RecipientsAPI int   // of one API email (L-2); smtpd bounds those of a submitted one
+
+	Relay       smtpout.Relay   // of ModeRelay
+	Retry       []time.Duration // delays after failed attempts; nil: those of O-20
+	GiveUpAfter time.Duration   // age of the last attempt; 0: 5 days
+	// Connections to other servers in all and to one destination; 0: 200 and 5.
+	Connections, PerDestination int
+}
+
+// complete fills in what is not set.
+func (c *Config) complete() {
+	if len(c.Retry) == 0 {
+		c.Retry = defaultLadder()
+	}
+	if c.GiveUpAfter <= 0 {
+		c.GiveUpAfter = 5 * 24 * time.Hour
+	}
+	if c.Connections <= 0 {
+		c.Connections = 200
+	}
+	if c.PerDestination <= 0 {
+		c.PerDestination = 5
+	}
 }
 
 // Deps are the packages below.
@@ -45,7 +70,8 @@ type Deps struct {
 	Domains  *domain.Service
 	Accounts *account.Service
 	Local    Local
-	Metrics  *obs.Metrics // nil counts nothing
+	Client   *smtpout.Client // nil when the mode never dials
+	Metrics  *obs.Metrics    // nil counts nothing
 }
 
 // Service is the departure flow. All methods may be called from many goroutines and nodes at once.
@@ -58,14 +84,23 @@ type Service struct {
 	domains  *domain.Service
 	accounts *account.Service
 	local    Local
+	client   *smtpout.Client
 	metrics  *obs.Metrics
+
+	fleet fleet
+	turns turns
+	// slots bounds the connections that are in use.
+	slots chan struct{}
+	// beforeRelease is called by tests at the last instant of a drain.
+	beforeRelease func()
 }
 
 // New makes the flow; it starts nothing.
 func New(cfg Config, d Deps) *Service {
+	cfg.complete()
 	return &Service{
 		cfg: cfg, pool: d.Pool, clock: d.Clock, log: d.Log, bodies: d.Bodies, domains: d.Domains, accounts: d.Accounts,
-		local: d.Local, metrics: d.Metrics,
+		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections), beforeRelease: func() {},
 	}
 }
 

@@ -14,10 +14,11 @@ import (
 
 const sqlInsertEmail = `
 INSERT INTO email (id, domain_id, account_id, actor, source, test, envelope_from, header_from, subject, message_id,
-    file, size, sha256, status, tags, metadata, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+    file, size, sha256, status, tags, metadata, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 
-func insertEmail(ctx context.Context, q pg.Querier, e *Email) error {
+// queueEmail adds the statements for an email and its recipients.
+func queueEmail(b *pgx.Batch, e *Email) error {
 	tags, err := json.Marshal(e.Tags)
 	if err != nil {
 		return fmt.Errorf("encode tags: %w", err)
@@ -26,12 +27,9 @@ func insertEmail(ctx context.Context, q pg.Querier, e *Email) error {
 	if err != nil {
 		return fmt.Errorf("encode metadata: %w", err)
 	}
-	_, err = q.Exec(ctx, sqlInsertEmail, e.ID, e.Domain, e.Account, e.Actor, e.Source, e.Test, e.EnvelopeFrom.String(), e.HeaderFrom,
-		e.Subject, e.MessageID, e.File, e.Size, e.SHA256[:], string(e.Status), tags, metadata, e.CreatedAt)
-	if err != nil {
-		return fmt.Errorf("insert email: %w", err)
-	}
-	return insertRecipients(ctx, q, e)
+	b.Queue(sqlInsertEmail, e.ID, e.Domain, e.Account, e.Actor, e.Source, e.Test, e.EnvelopeFrom.String(), e.HeaderFrom,
+		e.Subject, e.MessageID, e.File, e.Size, e.SHA256[:], string(e.Status), tags, metadata, e.CreatedAt, e.ExpiresAt)
+	return queueRecipients(b, e)
 }
 
 const sqlHasEmail = `SELECT EXISTS (SELECT FROM email WHERE id = $1)`
@@ -42,7 +40,7 @@ func hasEmail(ctx context.Context, q pg.Querier, id mail.EmailID) (found bool, e
 }
 
 const emailColumns = `e.id, e.domain_id, e.account_id, e.actor, e.source, e.test, e.envelope_from, e.header_from, e.subject, e.message_id,
-    e.file, e.size, e.sha256, e.status, e.tags, e.metadata, e.created_at`
+    e.file, e.size, e.sha256, e.status, e.tags, e.metadata, e.created_at, e.expires_at, e.signature, e.eight_bit, e.prepared`
 
 const sqlGetEmail = `SELECT ` + emailColumns + ` FROM email e WHERE e.id = $1`
 
@@ -91,11 +89,11 @@ func scanEmail(row pgx.CollectableRow) (*Email, error) {
 		tags, metadata []byte
 	)
 	err := row.Scan(&e.ID, &e.Domain, &e.Account, &e.Actor, &e.Source, &e.Test, &from, &e.HeaderFrom, &e.Subject, &e.MessageID,
-		&e.File, &e.Size, &sum, &status, &tags, &metadata, &e.CreatedAt)
+		&e.File, &e.Size, &sum, &status, &tags, &metadata, &e.CreatedAt, &e.ExpiresAt, &e.Signature, &e.EightBit, &e.Prepared)
 	if err != nil {
 		return nil, err
 	}
-	e.Status, e.CreatedAt = Status(status), e.CreatedAt.UTC()
+	e.Status, e.CreatedAt, e.ExpiresAt = Status(status), e.CreatedAt.UTC(), e.ExpiresAt.UTC()
 	copy(e.SHA256[:], sum)
 	if err := errors.Join(e.EnvelopeFrom.UnmarshalText([]byte(from)), json.Unmarshal(tags, &e.Tags), json.Unmarshal(metadata, &e.Metadata)); err != nil {
 		return nil, fmt.Errorf("email %s: %w", e.ID, err)
@@ -117,17 +115,38 @@ const sqlSettleEmail = `
 WITH s AS (
     SELECT CASE
         WHEN bool_or(status = 'queued') THEN 'queued'
+        WHEN bool_or(status = 'sending') THEN 'sending'
         WHEN bool_or(status = 'deferred') THEN 'deferred'
+        WHEN bool_or(status = 'held') THEN 'held'
         WHEN bool_or(status = 'bounced') THEN 'bounced'
         WHEN bool_or(status = 'failed') THEN 'failed'
-        ELSE 'delivered' END AS status
+        WHEN bool_or(status = 'delivered') THEN 'delivered'
+        ELSE 'cancelled' END AS status
     FROM email_recipient WHERE email_id = $1)
 UPDATE email e SET status = s.status FROM s WHERE e.id = $1 AND e.status <> s.status`
 
 const sqlLockEmail = `SELECT id FROM email WHERE id = $1 FOR NO KEY UPDATE`
 
-// settleEmail locks the email's row before it looks at the recipients, so that the last two of them cannot both miss that they
-// were the last.
+const sqlGetEmails = `SELECT ` + emailColumns + ` FROM email e WHERE e.id = ANY ($1::uuid[])`
+
+// getEmails reads emails by id, without their recipients.
+func getEmails(ctx context.Context, q pg.Querier, ids []mail.EmailID) (map[mail.EmailID]*Email, error) {
+	rows, err := q.Query(ctx, sqlGetEmails, uuids(ids))
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, scanEmail)
+	byID := make(map[mail.EmailID]*Email, len(list))
+	for _, e := range list {
+		byID[e.ID] = e
+	}
+	return byID, err
+}
+
+// The first preparation that is stored stays: what was sent once is sent again byte for byte.
+const sqlPrepared = `UPDATE email SET signature = $2, eight_bit = $3, prepared = true WHERE id = $1 AND NOT prepared`
+
+// settleEmail derives the email's state from its recipients, with its row locked; see record.
 func settleEmail(ctx context.Context, q pg.Querier, id mail.EmailID) error {
 	var got mail.EmailID
 	if err := q.QueryRow(ctx, sqlLockEmail, id).Scan(&got); err != nil {

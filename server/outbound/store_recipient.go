@@ -13,12 +13,12 @@ import (
 )
 
 const sqlInsertRecipients = `
-INSERT INTO email_recipient (id, email_id, position, address, kind, destination, local, transport, status, next_at, updated_at)
-SELECT r.id, $2, r.position, r.address, r.kind, r.destination, r.local, $8, $9, $10, $11
+INSERT INTO email_recipient (id, email_id, position, address, kind, destination, local, transport, status, next_at, wake_at, updated_at)
+SELECT r.id, $2, r.position, r.address, r.kind, r.destination, r.local, $8, $9, $10, $11, $10
 FROM unnest($1::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bool[])
     AS r (id, position, address, kind, destination, local)`
 
-func insertRecipients(ctx context.Context, q pg.Querier, e *Email) error {
+func queueRecipients(b *pgx.Batch, e *Email) error {
 	n := len(e.Recipients)
 	if n == 0 {
 		return errors.New("insert recipients: none")
@@ -30,24 +30,19 @@ func insertRecipients(ctx context.Context, q pg.Querier, e *Email) error {
 		kinds[i], destinations[i], local[i] = r.Kind, r.Destination, r.Local
 	}
 	first := e.Recipients[0] // what follows is the same for all of a new email
-	_, err := q.Exec(ctx, sqlInsertRecipients, ids, e.ID, positions, addresses, kinds, destinations, local,
-		first.Transport, string(first.Status), first.NextAt, e.CreatedAt)
-	if err != nil {
-		return fmt.Errorf("insert recipients: %w", err)
-	}
+	b.Queue(sqlInsertRecipients, ids, e.ID, positions, addresses, kinds, destinations, local,
+		first.Transport, string(first.Status), e.CreatedAt, e.CreatedAt.Add(firstLease))
 	return nil
 }
 
 const recipientColumns = `r.id, r.email_id, r.position, r.address, r.kind, r.destination, r.local, r.status, r.attempts, r.next_at,
-    r.transport, r.last_reply, r.updated_at`
+    r.transport, r.last_reply, r.updated_at, r.last_host, r.last_tls, r.last_class, r.last_ms`
 
 const sqlRecipients = `SELECT ` + recipientColumns + ` FROM email_recipient r WHERE r.email_id = ANY ($1::uuid[]) ORDER BY r.email_id, r.position`
 
-// A recipient whom this server can finish now: a local one, one of the test network, or any when the sink takes all ($3), and
-// after a deferral not before its time ($2 is the newest result that may be followed by another attempt). next_at does not say
-// this, because the scanner moves it forward.
-const workable = `r.status IN ('queued', 'deferred') AND (r.status = 'queued' OR r.updated_at <= $2)
-    AND (r.local OR r.transport = 'test' OR $3::boolean)`
+// A recipient whom this server can finish by itself now ($2): a local one, one of the test network, or any when the sink takes
+// all ($3).
+const workable = `r.status IN ('queued', 'deferred') AND r.next_at <= $2 AND (r.local OR r.transport = 'test' OR $3::boolean)`
 
 const sqlWorkable = `
 SELECT ` + recipientColumns + `
@@ -71,13 +66,14 @@ func scanRecipient(row pgx.CollectableRow) (ownedRecipient, error) {
 	var (
 		r               ownedRecipient
 		address, status string
+		ms              int64
 	)
 	err := row.Scan(&r.ID, &r.email, &r.Position, &address, &r.Kind, &r.Destination, &r.Local, &status, &r.Attempts, &r.NextAt,
-		&r.Transport, &r.LastReply, &r.UpdatedAt)
+		&r.Transport, &r.LastReply, &r.UpdatedAt, &r.Host, &r.TLS, &r.Class, &ms)
 	if err != nil {
 		return r, err
 	}
-	r.Status, r.NextAt, r.UpdatedAt = Status(status), r.NextAt.UTC(), r.UpdatedAt.UTC()
+	r.Status, r.NextAt, r.UpdatedAt, r.Took = Status(status), r.NextAt.UTC(), r.UpdatedAt.UTC(), time.Duration(ms)*time.Millisecond
 	return r, r.Address.UnmarshalText([]byte(address))
 }
 
@@ -104,8 +100,8 @@ func addRecipients(ctx context.Context, q pg.Querier, emails []*Email) error {
 }
 
 // workableOf reads the recipients of an email who can be finished now, without locking them.
-func workableOf(ctx context.Context, q pg.Querier, id mail.EmailID, before time.Time, all bool) ([]ownedRecipient, error) {
-	rows, err := q.Query(ctx, sqlWorkable, id, before, all)
+func workableOf(ctx context.Context, q pg.Querier, id mail.EmailID, now time.Time, all bool) ([]ownedRecipient, error) {
+	rows, err := q.Query(ctx, sqlWorkable, id, now, all)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +109,8 @@ func workableOf(ctx context.Context, q pg.Querier, id mail.EmailID, before time.
 }
 
 // claim locks a recipient; ok is false when another has it or it is finished or no longer due.
-func claim(ctx context.Context, q pg.Querier, id mail.DeliveryID, before time.Time, all bool) (r Recipient, ok bool, err error) {
-	rows, err := q.Query(ctx, sqlClaim, id, before, all)
+func claim(ctx context.Context, q pg.Querier, id mail.DeliveryID, now time.Time, all bool) (r Recipient, ok bool, err error) {
+	rows, err := q.Query(ctx, sqlClaim, id, now, all)
 	if err != nil {
 		return r, false, err
 	}
@@ -127,7 +123,7 @@ func claim(ctx context.Context, q pg.Querier, id mail.DeliveryID, before time.Ti
 
 const sqlSettleRecipient = `
 UPDATE email_recipient
-SET status = $2, attempts = attempts + 1, next_at = $3, transport = $4, last_reply = $5, updated_at = $6
+SET status = $2, attempts = attempts + 1, next_at = $3, wake_at = $3, transport = $4, last_reply = $5, updated_at = $6
 WHERE id = $1`
 
 // settleRecipient writes the result of an attempt to a claimed recipient.
@@ -139,45 +135,4 @@ func settleRecipient(ctx context.Context, q pg.Querier, r *Recipient) error {
 	return nil
 }
 
-// The due recipients, oldest first, and whether this server can finish them. Moving next_at forward is the lease that keeps
-// two scanners from waking the same one. The lease grows with the time that a recipient has waited for a worker, so that a
-// queue which stands still is not filled with ever more jobs. Who cannot be finished in this mode is looked at again after
-// $5, so that many of them do not stand in the way.
-const sqlDue = `
-WITH d AS MATERIALIZED (
-    SELECT r.id, (r.local OR r.transport = 'test' OR $6::boolean) AS ours
-    FROM email_recipient r
-    WHERE r.status IN ('queued', 'deferred') AND r.next_at <= $1
-    ORDER BY r.next_at
-    LIMIT $7
-    FOR UPDATE SKIP LOCKED)
-UPDATE email_recipient r
-SET next_at = $1::timestamptz
-    + CASE WHEN d.ours THEN LEAST(GREATEST($1 - r.updated_at - $2::interval, $3::interval), $4::interval) ELSE $5::interval END
-FROM d
-WHERE r.id = d.id
-RETURNING r.email_id, d.ours`
-
-// due gives the emails to wake, each once.
-func due(ctx context.Context, q pg.Querier, now time.Time, all bool, limit int) ([]mail.EmailID, error) {
-	rows, err := q.Query(ctx, sqlDue, now, retryDelay, shortLease, longLease, parkedFor, all, limit)
-	if err != nil {
-		return nil, err
-	}
-	var (
-		ids  []mail.EmailID
-		id   mail.EmailID
-		ours bool
-		seen = map[mail.EmailID]bool{}
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &ours}, func() error {
-		if ours && !seen[id] {
-			seen[id] = true
-			ids = append(ids, id)
-		}
-		return nil
-	})
-	return ids, err
-}
-
-const sqlDepth = `SELECT count(*) FROM email_recipient WHERE status IN ('queued', 'deferred')`
+const sqlDepth = `SELECT count(*) FROM email_recipient WHERE status IN ('queued', 'deferred', 'sending')`

@@ -24,7 +24,7 @@ func insertSink(ctx context.Context, q pg.Querier, m *SinkMessage) error {
 	return nil
 }
 
-const sinkColumns = `s.id, s.email_id, s.recipient_id, s.envelope_from, s.envelope_to, s.subject, s.file, s.size, s.created_at`
+const sinkColumns = `s.id, s.email_id, s.recipient_id, s.envelope_from, s.envelope_to, s.subject, s.file, s.size, s.created_at, e.signature`
 
 const sqlGetSink = `
 SELECT ` + sinkColumns + `
@@ -59,7 +59,7 @@ func listSink(ctx context.Context, q pg.Querier, v view, query SinkQuery) ([]Sin
 
 func scanSink(row pgx.CollectableRow) (SinkMessage, error) {
 	var m SinkMessage
-	err := row.Scan(&m.ID, &m.Email, &m.Recipient, &m.EnvelopeFrom, &m.EnvelopeTo, &m.Subject, &m.File, &m.Size, &m.CreatedAt)
+	err := row.Scan(&m.ID, &m.Email, &m.Recipient, &m.EnvelopeFrom, &m.EnvelopeTo, &m.Subject, &m.File, &m.Size, &m.CreatedAt, &m.Signature)
 	m.CreatedAt = m.CreatedAt.UTC()
 	return m, err
 }

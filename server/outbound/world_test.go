@@ -1,12 +1,14 @@
 package outbound_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/body"
 	"github.com/mailserver-dev/mailserver/server/bus"
 	"github.com/mailserver-dev/mailserver/server/clock"
+	"github.com/mailserver-dev/mailserver/server/dns"
 	"github.com/mailserver-dev/mailserver/server/domain"
 	"github.com/mailserver-dev/mailserver/server/inbound"
 	"github.com/mailserver-dev/mailserver/server/limit"
@@ -27,8 +30,10 @@ import (
 	"github.com/mailserver-dev/mailserver/server/mailbox"
 	"github.com/mailserver-dev/mailserver/server/obs"
 	"github.com/mailserver-dev/mailserver/server/outbound"
+	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/pgtest"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 const password = "correct horse battery"
@@ -49,6 +54,7 @@ type world struct {
 	out       *outbound.Service
 	demo      domain.Domain
 	other     domain.Domain
+	set       settings
 }
 
 // settings differ from test to test.
@@ -56,6 +62,11 @@ type settings struct {
 	mode  outbound.Mode
 	pool  *pg.Pool
 	local func(outbound.Local) outbound.Local
+	// routes say where mail for other domains goes, as outbound.routes.
+	routes map[string]string
+	relay  smtpout.Relay
+	// keys are those of each domain; none, because RSA keys take their time.
+	keys domain.KeyChoice
 	// beside is another node on the same database and disk.
 	beside *world
 }
@@ -64,7 +75,7 @@ func system() mail.Principal { return mail.System("test") }
 
 func newWorld(t *testing.T, set settings) *world {
 	t.Helper()
-	w := &world{t: t, clk: clock.NewFake(time.Date(2026, 11, 25, 15, 0, 0, 0, time.UTC)), pool: set.pool, dir: t.TempDir(), metrics: obs.NewMetrics()}
+	w := &world{t: t, set: set, clk: clock.NewFake(time.Date(2026, 11, 25, 15, 0, 0, 0, time.UTC)), pool: set.pool, dir: t.TempDir(), metrics: obs.NewMetrics()}
 	if w.pool == nil {
 		w.pool = pgtest.DB(t)
 	}
@@ -83,7 +94,7 @@ func newWorld(t *testing.T, set settings) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.bodies.Close() })
-	w.domains = domain.New(w.pool, w.clk, notices, log, domain.Config{AutoVerify: true})
+	w.domains = domain.New(w.pool, w.clk, notices, log, domain.Config{AutoVerify: true, Box: box(t), DefaultKeys: cmp.Or(set.keys, domain.KeysNone)})
 	w.accounts = account.New(account.Deps{
 		Pool: w.pool, Clock: w.clk, Log: log, Bus: notices, Limiter: limit.New(w.pool, w.clk, "none"), Domains: w.domains,
 	}, account.Config{Argon2: account.Argon2{Time: 1, MemoryKiB: 64, Threads: 1}})
@@ -114,12 +125,30 @@ func newWorld(t *testing.T, set settings) *world {
 	return w
 }
 
+func box(t *testing.T) *seal.Box {
+	t.Helper()
+	b, err := seal.New(seal.Key{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // flow is one more departure flow on the same database.
 func (w *world) flow(mode outbound.Mode, local outbound.Local) *outbound.Service {
-	return outbound.New(outbound.Config{Hostname: "host.test", Mode: mode, MaxBytes: 1 << 20, RecipientsAPI: 1000}, outbound.Deps{
-		Pool: w.pool, Clock: w.clk, Log: slog.New(slog.DiscardHandler), Bodies: w.bodies, Domains: w.domains, Accounts: w.accounts,
-		Local: local, Metrics: w.metrics,
+	log := slog.New(slog.DiscardHandler)
+	client := smtpout.New(smtpout.Config{
+		Hostname: "host.test", Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Routes: w.set.routes,
+		Timeouts: smtpout.Timeouts{Connect: 5 * time.Second, Quit: time.Second},
+	}, dns.NewFake(nil), w.clk, log)
+	out := outbound.New(outbound.Config{
+		Hostname: "host.test", Mode: mode, MaxBytes: 1 << 20, RecipientsAPI: 1000, Relay: w.set.relay,
+	}, outbound.Deps{
+		Pool: w.pool, Clock: w.clk, Log: log, Bodies: w.bodies, Domains: w.domains, Accounts: w.accounts,
+		Local: local, Client: client, Metrics: w.metrics,
 	})
+	w.t.Cleanup(out.CloseFleet)
+	return out
 }
 
 func (w *world) domain(name string) domain.Domain {

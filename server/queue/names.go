@@ -9,8 +9,10 @@ import (
 
 // The queues. A job's InsertOpts name one of them.
 const (
-	// Delivery sends mail to other servers and into mailboxes.
+	// Delivery brings accepted mail into mailboxes of this server.
 	Delivery = "delivery"
+	// Remote sends mail to other servers. Its workers wait for strangers, so there are many and nothing else waits behind them.
+	Remote = "remote"
 	// Events calls webhooks and feeds streams.
 	Events = "events"
 	// Schedule carries out what was held until a time.
@@ -22,7 +24,7 @@ const (
 )
 
 // Names lists all queues.
-func Names() []string { return []string{Delivery, Events, Schedule, Bulk, Maintenance} }
+func Names() []string { return []string{Delivery, Remote, Events, Schedule, Bulk, Maintenance} }
 
 // Limits of a job. JobTimeout leaves room for the slowest SMTP dialogue (X-11, O-30); a worker may set a shorter one.
 const (
@@ -45,12 +47,12 @@ const (
 
 // settings returns how a queue is worked on this node; workers 0 means the default.
 func settings(name string, workers int) river.QueueConfig {
-	defaults := map[string]int{Delivery: 50, Events: 16, Schedule: 4, Bulk: 2, Maintenance: 2}
+	defaults := map[string]int{Delivery: 50, Remote: 500, Events: 16, Schedule: 4, Bulk: 2, Maintenance: 2}
 	if workers <= 0 {
 		workers = defaults[name]
 	}
 	cooldown := slowCooldown
-	if slices.Contains([]string{Delivery, Events}, name) {
+	if slices.Contains([]string{Delivery, Remote, Events}, name) {
 		cooldown = fastCooldown
 	}
 	return river.QueueConfig{MaxWorkers: workers, FetchCooldown: cooldown, FetchPollInterval: pollInterval}

@@ -1,0 +1,304 @@
+package outbound
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mailserver-dev/mailserver/server/body"
+	"github.com/mailserver-dev/mailserver/server/event"
+	"github.com/mailserver-dev/mailserver/server/mail"
+	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
+	"github.com/mailserver-dev/mailserver/server/pg"
+	"github.com/mailserver-dev/mailserver/server/queue"
+)
+
+// carry brings one letter to the recipients of a group and records what became of it. It never panics: a letter that makes a
+// worker stumble is deferred like any other and does not come back at once.
+func (s *Service) carry(ctx context.Context, name, token string, g group) (out outcome) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return outcome{}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.LogAttrs(ctx, slog.LevelError, "a delivery panicked", slog.String("email_id", g.email.ID.String()),
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			out = outcome{err: s.settle(ctx, token, g, all(g, ownFailure("internal error", fmt.Errorf("panic: %v", p))))}
+		}
+	}()
+	results := s.dialogue(ctx, name, g)
+	if err := s.settle(ctx, token, g, results); err != nil {
+		return outcome{err: err}
+	}
+	return outcomeOf(results)
+}
+
+// dialogue prepares the letter and hands it to a courier.
+func (s *Service) dialogue(ctx context.Context, name string, g group) []smtpout.Result {
+	e := g.email
+	file, err := s.bodies.Open(ctx, bodyOwner, e.File)
+	if err != nil {
+		return all(g, s.ownTrouble(ctx, e, err))
+	}
+	defer file.Close() // it was only read
+	if err := s.prepare(ctx, e, file); err != nil {
+		return all(g, s.ownTrouble(ctx, e, err))
+	}
+	courier, err := s.courier(ctx, name, e)
+	if err != nil {
+		return all(g, s.ownTrouble(ctx, e, err))
+	}
+	letter := smtpout.Letter{
+		From: e.EnvelopeFrom, To: make([]mail.Address, len(g.recipients)), Size: int64(len(e.Signature)) + e.Size, EightBit: e.EightBit,
+		Open: func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(strings.NewReader(e.Signature), io.NewSectionReader(file, 0, e.Size))), nil
+		},
+		Attempt: g.recipients[0].Attempts + 1,
+		// The context ends when the lease is in danger: then the final dot must not be sent (O-30).
+		Proceed: ctx.Err,
+	}
+	for i, r := range g.recipients {
+		letter.To[i] = r.Address
+	}
+	results := courier.Carry(ctx, letter)
+	if ctx.Err() != nil {
+		courier.Close()
+		return results
+	}
+	s.fleet.park(name, courier, s.clock.Now().Add(idleFor))
+	for i, r := range results {
+		if r.Outcome == smtpout.Aborted { // our bytes could not be read, or are not those that were accepted
+			results[i] = s.ownTrouble(ctx, e, r.Err)
+		}
+	}
+	return results
+}
+
+// courier gives one whose connection to the destination is still open, or a fresh one.
+func (s *Service) courier(ctx context.Context, name string, e *Email) (*smtpout.Courier, error) {
+	if c := s.fleet.take(name); c != nil {
+		return c, nil
+	}
+	relay, err := s.relayOf(ctx, e.Domain)
+	if err != nil {
+		return nil, err
+	}
+	if relay != nil {
+		return s.client.RelayCourier(*relay), nil
+	}
+	return s.client.Courier(name), nil
+}
+
+// ownTrouble is the result when a letter could not even be tried. What the end of the context caused is no result.
+func (s *Service) ownTrouble(ctx context.Context, e *Email, err error) smtpout.Result {
+	if ctx.Err() != nil {
+		return smtpout.Result{Outcome: smtpout.Aborted, Err: err}
+	}
+	s.log.LogAttrs(ctx, slog.LevelError, "a letter cannot be sent now", slog.String("email_id", e.ID.String()), slog.Any("error", err))
+	if body.IsMissing(err) {
+		return ownFailure("the stored message is missing", err) // it may be restored from a backup (D-27)
+	}
+	return ownFailure("temporary failure", err)
+}
+
+func ownFailure(text string, err error) smtpout.Result {
+	return smtpout.Result{Outcome: smtpout.Deferred, Code: 451, Enhanced: "4.3.0", Text: text, Class: "own", Err: err}
+}
+
+// all gives every recipient of the group the same result.
+func all(g group, r smtpout.Result) []smtpout.Result {
+	return slices.Repeat([]smtpout.Result{r}, len(g.recipients))
+}
+
+// outcomeOf gives what the results say about the destination. Who answered a recipient with whatever reply is well (O-42).
+func outcomeOf(results []smtpout.Result) outcome {
+	var out outcome
+	for _, r := range results {
+		if r.Outcome == smtpout.Aborted || r.Class == "own" {
+			continue
+		}
+		out.tried, out.reply, out.host = true, r.Reply(), r.Host
+		out.trouble = out.trouble || r.HostTrouble
+		if r.Class == "reputation" || r.Class == "throttle" {
+			out.pause = max(out.pause, r.RetryAfter)
+		}
+	}
+	return out
+}
+
+// How long a result is tried to be stored: the other server has the letter, and only our row does not say so (D-29).
+const (
+	settleFor  = time.Minute
+	settleLast = 15 * time.Second // when the job has been stopped
+)
+
+// settle records the results of a group in one transaction. While the database is away it tries again.
+func (s *Service) settle(ctx context.Context, token string, g group, results []smtpout.Result) error {
+	within := settleFor
+	if ctx.Err() != nil {
+		within = settleLast
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	defer cancel()
+	wait := 100 * time.Millisecond
+	for {
+		err := s.settleOnce(ctx, token, g, results)
+		if err == nil || !pg.Unavailable(err) && !pg.CommitUnknown(err) {
+			return err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+		wait = min(2*wait, 2*time.Second)
+	}
+}
+
+func (s *Service) settleOnce(ctx context.Context, token string, g group, results []smtpout.Result) error {
+	now := s.clock.Now().Truncate(time.Microsecond)
+	var settled []Recipient
+	for i, r := range g.recipients {
+		if results[i].Outcome != smtpout.Aborted {
+			s.judge(g.email, &r, results[i], now)
+			settled = append(settled, r)
+		}
+	}
+	if len(settled) == 0 {
+		return nil
+	}
+	var written []Recipient
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if written, err = settleClaimed(ctx, tx, token, settled); err != nil || len(written) == 0 {
+			return err
+		}
+		return s.record(ctx, tx, g.email, written)
+	})
+	if err != nil {
+		return err
+	}
+	g.email.fresh = false
+	for i := range written {
+		s.count(g.email, written[i])
+	}
+	return nil
+}
+
+// record writes what follows from results: the signature that went out, the events, the email's own state, the report of a
+// failure.
+func (s *Service) record(ctx context.Context, tx pgx.Tx, e *Email, written []Recipient) error {
+	events := make([]event.Event, len(written))
+	for i := range written {
+		events[i] = resultEvent(e, &written[i])
+	}
+	b := &pgx.Batch{}
+	if err := event.AppendBatch(b, written[0].UpdatedAt, events...); err != nil {
+		return err
+	}
+	if e.fresh {
+		b.Queue(sqlPrepared, e.ID, e.Signature, e.EightBit)
+	}
+	// The email's row is locked before its recipients are looked at, so that the last two of them cannot both miss that they
+	// were the last.
+	b.Queue(sqlLockEmail, e.ID)
+	b.Queue(sqlSettleEmail, e.ID)
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("record results: %w", err)
+	}
+	if slices.ContainsFunc(written, func(r Recipient) bool { return r.Status == Bounced || r.Status == Failed }) && reportable(e) {
+		return queue.Insert(ctx, tx, ReportArgs{Email: e.ID})
+	}
+	return nil
+}
+
+// judge turns the result of a dialogue into the recipient's state (O-23).
+func (s *Service) judge(e *Email, r *Recipient, res smtpout.Result, now time.Time) {
+	r.UpdatedAt, r.Attempts, r.LastReply = now, r.Attempts+1, res.Reply()
+	r.Host, r.TLS, r.Class, r.Took = res.Host, res.TLS, res.Class, res.Took
+	r.Transport, r.possibleDuplicate = TransportSMTP, res.MaybeDelivered
+	if strings.Contains(r.Destination, ":") {
+		r.Transport = TransportRelay
+	}
+	switch res.Outcome {
+	case smtpout.Delivered:
+		r.Status = Delivered
+	case smtpout.Refused:
+		r.Status = Bounced
+	default:
+		s.postpone(e, r, now, res.RetryAfter)
+	}
+}
+
+// postpone gives a deferred recipient its next attempt: where the other server names a time, that one, else the ladder's. Who has
+// had the last attempt has failed.
+func (s *Service) postpone(e *Email, r *Recipient, now time.Time, hint time.Duration) {
+	at, ok := ladder(s.cfg.Retry).next(e.ID, r.Attempts, now, e.ExpiresAt)
+	switch {
+	case !ok:
+		age := now.Sub(e.CreatedAt).Round(time.Minute)
+		r.Status, r.LastReply = Failed, fmt.Sprintf("451 4.4.7 given up after %s; last answer: %s", inWords(age), r.LastReply)
+		return
+	case hint > 0 && now.Add(hint).Before(e.ExpiresAt):
+		at = now.Add(hint)
+	}
+	r.Status, r.NextAt = Deferred, at
+}
+
+// inWords gives an age in days and hours, or in minutes when it is short.
+func inWords(age time.Duration) string {
+	days, hours := int(age/(24*time.Hour)), int(age%(24*time.Hour)/time.Hour)
+	switch {
+	case days > 0 && hours > 0:
+		return fmt.Sprintf("%d days %d hours", days, hours)
+	case days > 0:
+		return fmt.Sprintf("%d days", days)
+	case hours > 0:
+		return fmt.Sprintf("%d hours", hours)
+	}
+	return fmt.Sprintf("%d minutes", int(age/time.Minute))
+}
+
+// Results count for who was claimed by this worker and is not finished; a delivery counts whoever claims the recipient by now,
+// for it cannot be undone.
+const sqlSettle = `
+UPDATE email_recipient r
+SET status = u.status, attempts = u.attempts, next_at = u.next_at, wake_at = u.next_at, lease = '', transport = u.transport,
+    last_reply = u.reply, last_host = u.host, last_tls = u.tls, last_class = u.class, last_ms = u.ms, updated_at = $3
+FROM unnest($1::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::int[])
+    AS u (id, status, attempts, next_at, transport, reply, host, tls, class, ms)
+WHERE r.id = u.id AND r.status IN ('queued', 'deferred', 'sending', 'held') AND (r.lease = $2 OR u.status = 'delivered')
+RETURNING r.id`
+
+// settleClaimed gives those recipients whose result was written.
+func settleClaimed(ctx context.Context, q pg.Querier, token string, list []Recipient) ([]Recipient, error) {
+	n := len(list)
+	ids, statuses, attempts, next := make([]string, n), make([]string, n), make([]int, n), make([]time.Time, n)
+	transports, replies, hosts := make([]string, n), make([]string, n), make([]string, n)
+	tls, classes, ms := make([]string, n), make([]string, n), make([]int64, n)
+	for i, r := range list {
+		ids[i], statuses[i], attempts[i], next[i] = r.ID.UUID(), string(r.Status), r.Attempts, r.NextAt
+		transports[i], replies[i], hosts[i] = r.Transport, r.LastReply, r.Host
+		tls[i], classes[i], ms[i] = r.TLS, r.Class, r.Took.Milliseconds()
+	}
+	rows, err := q.Query(ctx, sqlSettle, ids, token, list[0].UpdatedAt, statuses, attempts, next, transports, replies, hosts, tls, classes, ms)
+	if err != nil {
+		return nil, fmt.Errorf("settle recipients: %w", err)
+	}
+	written, err := pgx.CollectRows(rows, pgx.RowTo[mail.DeliveryID])
+	if err != nil {
+		return nil, fmt.Errorf("settle recipients: %w", err)
+	}
+	return slices.DeleteFunc(list, func(r Recipient) bool { return !slices.Contains(written, r.ID) }), nil
+}

@@ -1,0 +1,110 @@
+package outbound
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/mailserver-dev/mailserver/server/clock"
+	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
+)
+
+// How long a connection waits for the next letter to its destination, how often that is looked at, and how many may wait (O-42).
+const (
+	idleFor     = 5 * time.Second
+	idleTick    = time.Second
+	idleMost    = 100
+	idlePerName = 5
+)
+
+// fleet keeps the couriers that have just carried a letter, so that the next one to the same destination finds the connection
+// open. It belongs to the node; leases do not cover it.
+type fleet struct {
+	mu     sync.Mutex
+	parked map[string][]parkedCourier
+	count  int
+	closed bool
+}
+
+type parkedCourier struct {
+	courier *smtpout.Courier
+	until   time.Time
+}
+
+// take gives a parked courier, or nil.
+func (f *fleet) take(name string) *smtpout.Courier {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := f.parked[name]
+	if len(list) == 0 {
+		return nil
+	}
+	c := list[len(list)-1].courier // the one used last is the least likely to have been hung up on
+	f.set(name, list[:len(list)-1])
+	f.count--
+	return c
+}
+
+// park keeps the courier, or closes it when there are enough.
+func (f *fleet) park(name string, c *smtpout.Courier, until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed || f.count >= idleMost || len(f.parked[name]) >= idlePerName {
+		go c.Close() // bounded by the courier itself
+		return
+	}
+	if f.parked == nil {
+		f.parked = map[string][]parkedCourier{}
+	}
+	f.parked[name] = append(f.parked[name], parkedCourier{c, until})
+	f.count++
+}
+
+// sweep closes what has waited long enough, all at once: a host that does not answer QUIT must not keep the others waiting.
+func (f *fleet) sweep(now time.Time) {
+	var wg sync.WaitGroup
+	for _, c := range f.expired(now) {
+		wg.Go(c.Close)
+	}
+	wg.Wait()
+}
+
+func (f *fleet) expired(now time.Time) []*smtpout.Courier {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []*smtpout.Courier
+	for name, list := range f.parked {
+		n := 0
+		for n < len(list) && !now.Before(list[n].until) {
+			out = append(out, list[n].courier)
+			n++
+		}
+		if n > 0 {
+			f.set(name, list[n:])
+			f.count -= n
+		}
+	}
+	return out
+}
+
+func (f *fleet) set(name string, list []parkedCourier) {
+	if len(list) == 0 {
+		delete(f.parked, name)
+		return
+	}
+	f.parked[name] = list
+}
+
+// run sweeps until ctx ends, then closes everything.
+func (f *fleet) run(ctx context.Context, clk clock.Clock) {
+	for clk.Sleep(ctx, idleTick) == nil {
+		f.sweep(clk.Now())
+	}
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.sweep(clk.Now().Add(time.Hour))
+}
+
+// KeepConnections looks after the open connections to other servers until ctx ends; then it closes them.
+func (s *Service) KeepConnections(ctx context.Context) { s.fleet.run(ctx, s.clock) }

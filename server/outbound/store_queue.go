@@ -1,0 +1,145 @@
+package outbound
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/mailserver-dev/mailserver/server/mail"
+	"github.com/mailserver-dev/mailserver/server/pg"
+)
+
+// open are the states without a final result; the partial indexes of email_recipient say the same.
+const open = `r.status IN ('queued', 'deferred', 'sending', 'held')`
+
+const selectEntry = `
+SELECT ` + recipientColumns + `, e.domain_id, e.envelope_from, e.subject, e.created_at, e.expires_at
+FROM email_recipient r JOIN email e ON e.id = r.email_id
+WHERE ` + open
+
+const sqlListQueue = selectEntry + ` AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))
+    AND ($3::uuid IS NULL OR r.id > $3)
+    AND ($4::uuid IS NULL OR e.domain_id = $4)
+    AND ($5::uuid IS NULL OR r.email_id = $5)
+    AND ($6::text IS NULL OR r.destination = $6)
+    AND ($7::text IS NULL OR r.status = $7)
+ORDER BY r.id
+LIMIT $8`
+
+// listQueue reads a page and one row more, planned with its values like listEmails.
+func listQueue(ctx context.Context, q pg.Querier, v view, query QueueQuery) ([]Entry, error) {
+	rows, err := q.Query(ctx, sqlListQueue, pgx.QueryExecModeCacheDescribe, v.all, uuids(v.domains), query.After, query.Domain, query.Email,
+		nullText(query.Destination), nullText(string(query.Status)), query.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanEntry)
+}
+
+const sqlGetEntry = selectEntry + ` AND r.id = $3 AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))`
+
+const sqlLockEntry = sqlGetEntry + ` FOR UPDATE OF r`
+
+func getEntry(ctx context.Context, q pg.Querier, v view, id mail.DeliveryID, lock bool) (Entry, error) {
+	sql := sqlGetEntry
+	if lock {
+		sql = sqlLockEntry
+	}
+	rows, err := q.Query(ctx, sql, v.all, uuids(v.domains), id)
+	if err != nil {
+		return Entry{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanEntry)
+}
+
+const sqlOpenEntries = selectEntry + ` AND r.email_id = $1 ORDER BY r.id FOR UPDATE OF r`
+
+// openEntries locks what is not finished of an email.
+func openEntries(ctx context.Context, q pg.Querier, id mail.EmailID) ([]Entry, error) {
+	rows, err := q.Query(ctx, sqlOpenEntries, id)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanEntry)
+}
+
+func scanEntry(row pgx.CollectableRow) (Entry, error) {
+	var (
+		e                     Entry
+		address, status, from string
+		ms                    int64
+	)
+	err := row.Scan(&e.ID, &e.Email, &e.Position, &address, &e.Kind, &e.Destination, &e.Local, &status, &e.Attempts, &e.NextAt,
+		&e.Transport, &e.LastReply, &e.UpdatedAt, &e.Host, &e.TLS, &e.Class, &ms, &e.Domain, &from, &e.Subject, &e.CreatedAt, &e.ExpiresAt)
+	if err != nil {
+		return e, err
+	}
+	e.Status, e.NextAt, e.UpdatedAt, e.Took = Status(status), e.NextAt.UTC(), e.UpdatedAt.UTC(), time.Duration(ms)*time.Millisecond
+	e.CreatedAt, e.ExpiresAt = e.CreatedAt.UTC(), e.ExpiresAt.UTC()
+	if err := e.From.UnmarshalText([]byte(from)); err != nil {
+		return e, err
+	}
+	return e, e.Address.UnmarshalText([]byte(address))
+}
+
+// What waits, counted by destination, with what is known of each. A destination without anything to tell is not listed.
+//
+// $1 to $3 say who looks and, for $3, one domain; $4 after which name, $5 one name, $6 now, $7 how many.
+const sqlListDestinations = `
+WITH c AS (
+    SELECT r.destination AS name, count(*) FILTER (WHERE r.status = 'queued') AS queued,
+        count(*) FILTER (WHERE r.status = 'deferred') AS deferred, count(*) FILTER (WHERE r.status = 'sending') AS sending,
+        count(*) FILTER (WHERE r.status = 'held') AS held, min(r.next_at) FILTER (WHERE r.status <> 'held') AS next_at,
+        min(e.created_at) AS oldest
+    FROM email_recipient r JOIN email e ON e.id = r.email_id
+    WHERE ` + open + ` AND NOT r.local AND r.transport <> 'test' AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))
+        AND ($3::uuid IS NULL OR e.domain_id = $3) AND ($4::text IS NULL OR r.destination > $4) AND ($5::text IS NULL OR r.destination = $5)
+    GROUP BY r.destination)
+SELECT name, COALESCE(c.queued, 0), COALESCE(c.deferred, 0), COALESCE(c.sending, 0), COALESCE(c.held, 0), c.oldest,
+    GREATEST(c.next_at, d.next_at), COALESCE(d.held, false), COALESCE(d.lease_until > now(), false),
+    COALESCE(d.failures, 0), CASE WHEN d.next_at > $6 THEN d.next_at END,
+    COALESCE(d.last_reply, ''), COALESCE(d.last_host, ''), d.last_attempt_at, d.last_success_at
+FROM c FULL JOIN destination d USING (name)
+WHERE ($4::text IS NULL OR name > $4) AND ($5::text IS NULL OR name = $5)
+    AND (c.name IS NOT NULL OR $1::boolean AND $3::uuid IS NULL AND (d.held OR d.failures > 0 OR $5 IS NOT NULL))
+ORDER BY name
+LIMIT $7`
+
+func listDestinations(ctx context.Context, q pg.Querier, v view, query DestinationQuery, now time.Time) ([]Destination, error) {
+	rows, err := q.Query(ctx, sqlListDestinations, pgx.QueryExecModeCacheDescribe, v.all, uuids(v.domains), query.Domain,
+		nullText(query.After), nullText(query.Name), now, query.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Destination, err error) {
+		return d, row.Scan(&d.Name, &d.Queued, &d.Deferred, &d.Sending, &d.Held, &d.OldestAt, &d.NextAt, &d.OnHold, &d.Busy, &d.Failures,
+			&d.PausedUntil, &d.LastReply, &d.LastHost, &d.LastAttemptAt, &d.LastSuccessAt)
+	})
+}
+
+const sqlHoldDestination = `
+INSERT INTO destination (name, held) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET held = EXCLUDED.held`
+
+// The breaker closes; who is sending keeps its lease and is told to look again.
+const sqlResetDestination = `
+UPDATE destination SET failures = 0, connections = 0, next_at = NULL, more = lease IS NOT NULL WHERE name = $1`
+
+// What waits for a destination, or of a domain, or at all, becomes due.
+const sqlMakeDue = `
+UPDATE email_recipient r SET next_at = $3, wake_at = $3, updated_at = $3
+FROM email e
+WHERE e.id = r.email_id AND r.status IN ('queued', 'deferred') AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))
+    AND ($4::text IS NULL OR r.destination = $4) AND ($5::uuid IS NULL OR e.domain_id = $5) AND ($6::uuid IS NULL OR e.id = $6)`
+
+func makeDue(ctx context.Context, q pg.Querier, v view, now time.Time, f RetryFilter) (int64, error) {
+	tag, err := q.Exec(ctx, sqlMakeDue, v.all, uuids(v.domains), now, nullText(f.Destination), f.Domain, f.Email)
+	return tag.RowsAffected(), err
+}
+
+// Rows of destinations that nobody has sent to for long and that nothing waits for.
+const sqlForgetDestinations = `
+DELETE FROM destination d
+WHERE NOT d.held AND d.failures = 0 AND (d.lease IS NULL OR d.lease_until < now()) AND COALESCE(d.last_attempt_at, '-infinity') < $1
+    AND NOT EXISTS (SELECT FROM email_recipient r WHERE r.destination = d.name AND r.status IN ('queued', 'deferred', 'sending'))`
