@@ -52,10 +52,10 @@ func New(d Deps) (*API, error) {
 	a := &API{Deps: d, budget: newBudget(int64(d.Limits.API.BodyBudgetBytes)), effects: map[string]render{}}
 	a.router = a.newRouter()
 	a.huma = humachi.New(a.router, settings())
-	a.huma.UseMiddleware(a.timed, a.authenticate, a.limitRate, a.negotiate, a.idempotent)
+	a.huma.UseMiddleware(a.timed, a.authenticate, a.limitRate, a.negotiate, a.receive, a.idempotent)
 	for _, register := range []func(){
-		a.registerAuth, a.registerDomains, a.registerUsers, a.registerKeys, a.registerEmails, a.registerMailboxes, a.registerMessages,
-		a.registerEvents, a.registerSink,
+		a.registerAuth, a.registerDomains, a.registerDKIM, a.registerDNSRecords, a.registerUsers, a.registerKeys, a.registerEmails, a.registerBatch, a.registerBlobs, a.registerMailboxes, a.registerMessages,
+		a.registerEvents, a.registerRelay, a.registerQueue, a.registerSink,
 	} {
 		register()
 	}
@@ -78,8 +78,8 @@ func settings() huma.Config {
 		bearer: {
 			Type: "http", Scheme: "bearer",
 			Description: "An API key (ms_live_… or ms_test_…) or the access token of a browser session. What a user may do follows from the role; " +
-				"a key has scopes, of which resource:write includes resource:read. A test key sends into the test network and reads; whatever " +
-				"else it asks for gets 403 test-key:\n",
+				"a key has scopes, of which resource:write includes resource:read. A test key sends into the test network, uploads what it " +
+				"sends, and reads; whatever else it asks for gets 403 test-key:\n",
 		},
 	}
 	cfg.Security = []map[string][]string{{bearer: {}}}
@@ -92,12 +92,15 @@ func tags() []*huma.Tag {
 	return []*huma.Tag{
 		{Name: "auth", Description: "Browser sessions: a short access token and a rotating refresh cookie."},
 		{Name: "domains", Description: "The mail domains that this server hosts."},
+		{Name: "dkim-keys", Description: "The keys with which mail of a domain is signed."},
 		{Name: "users", Description: "People with a mailbox, and who may administer what."},
 		{Name: "api-keys", Description: "Credentials of programs, with scopes and domains."},
 		{Name: "emails", Description: "Sending: accepted emails, their recipients and what became of them."},
+		{Name: "blobs", Description: "Files that are uploaded once, to be attached to emails."},
 		{Name: "mailboxes", Description: "The mailboxes (folders) of a user."},
 		{Name: "messages", Description: "The messages in a mailbox."},
 		{Name: "events", Description: "The ledger: everything that happened, in order."},
+		{Name: "queue", Description: "Mail that waits to be sent, and where it goes."},
 		{Name: "sink", Description: "What development mode kept instead of sending it to the internet."},
 	}
 }

@@ -100,9 +100,11 @@ func (a *API) registerAuth() {
 	register(a, patient(answers(with(public(http.MethodPost, "/v1/auth/sessions", "createSession", "auth", "Sign in",
 		"Begins a browser session with an address and a password. The answer sets the refresh cookie. Unknown addresses and wrong "+
 			"passwords get the same answer."), http.StatusUnauthorized, http.StatusForbidden), http.StatusCreated), holdTime), a.createSession)
-	register(a, with(public(http.MethodPost, "/v1/auth/sessions/refresh", "refreshSession", "auth", "Get a new access token",
+	refresh := with(public(http.MethodPost, "/v1/auth/sessions/refresh", "refreshSession", "auth", "Get a new access token",
 		"Exchanges the refresh cookie for a new access token and a new cookie. Without a cookie the answer is 204, so that a page may ask "+
-			"whether somebody is signed in."), http.StatusUnauthorized, http.StatusForbidden), a.refreshSession)
+			"whether somebody is signed in."), http.StatusUnauthorized, http.StatusForbidden)
+	refresh.Responses = map[string]*huma.Response{"204": {Description: "There is no cookie: nobody is signed in."}}
+	register(a, refresh, a.refreshSession)
 	register(a, answers(with(public(http.MethodDelete, "/v1/auth/sessions/current", "deleteSession", "auth", "Sign out",
 		"Ends the session of the refresh cookie, or of the access token when there is no cookie."), http.StatusForbidden), http.StatusNoContent),
 		a.deleteSession)

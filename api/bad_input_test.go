@@ -15,6 +15,7 @@ import (
 const (
 	unknownDomain = "dom_01h455vb4pex5vsknk084sn02q"
 	unknownEmail  = "eml_01h455vb4pex5vsknk084sn02q"
+	unknownBlob   = "blb_01h455vb4pex5vsknk084sn02q"
 )
 
 func TestBadInputIsRefusedWithItsPlaceAndCode(t *testing.T) {
@@ -73,6 +74,43 @@ func TestBadInputIsRefusedWithItsPlaceAndCode(t *testing.T) {
 		{"a number for an address", "POST", "/v1/emails", raw(`{"from":"app@a.test","to":7,"text":"t"}`), 422, "validation-failed", "body.to"},
 		{"an unknown field in an address", "POST", "/v1/emails", raw(`{"from":{"email":"app@a.test","nme":"x"},"to":"owner@a.test","text":"t"}`), 422, "validation-failed", "body.from"},
 		{"a feature that does not exist", "POST", "/v1/emails", send(`,"send_at":"2030-01-01T00:00:00Z"`), 422, "unknown-field", "body.send_at"},
+		{"a hold", "POST", "/v1/emails", send(`,"hold":"undo"`), 422, "unknown-field", "body.hold"},
+		{"a template", "POST", "/v1/emails", send(`,"template":{"id":"x"}`), 422, "unknown-field", "body.template"},
+		{"variants", "POST", "/v1/emails", send(`,"variants":[]`), 422, "unknown-field", "body.variants"},
+		{"an attachment of nothing", "POST", "/v1/emails", send(`,"attachments":[{"filename":"a"}]`), 422, "validation-failed", "body.attachments[0]"},
+		{
+			"an attachment of two things", "POST", "/v1/emails", send(`,"attachments":[{"filename":"a","content":"","blob_id":"` + unknownBlob + `"}]`),
+			422, "validation-failed", "body.attachments[0]",
+		},
+		{
+			"a blob id of another kind", "POST", "/v1/emails", send(`,"attachments":[{"filename":"a","blob_id":"` + unknownEmail + `"}]`),
+			422, "validation-failed", "body.attachments[0].blob_id",
+		},
+		{
+			"a blob that does not exist", "POST", "/v1/emails", send(`,"attachments":[{"filename":"a","blob_id":"` + unknownBlob + `"}]`),
+			422, "blob-not-found", "body.attachments[0].blob_id",
+		},
+		{"a batch that is no list", "POST", "/v1/emails/batch", send(""), 422, "validation-failed", "body"},
+		{"a batch of nothing", "POST", "/v1/emails/batch", raw(` [ ] `), 422, "validation-failed", "body"},
+		{"a batch of too many", "POST", "/v1/emails/batch", raw("[" + strings.TrimSuffix(strings.Repeat(string(send(""))+",", 1001), ",") + "]"), 422, "validation-failed", "body"},
+		{"a batch of other things", "POST", "/v1/emails/batch?mode=all_or_nothing", "[" + send("") + `,null]`, 422, "validation-failed", "body[1]"},
+		{"a mode that is none", "POST", "/v1/emails/batch?mode=some", "[" + send("") + "]", 422, "validation-failed", "query.mode"},
+		{"an unknown parameter of a batch", "POST", "/v1/emails/batch?made=per_item", "[" + send("") + "]", 422, "unknown-parameter", "query.made"},
+		{"no JSON for a batch", "POST", "/v1/emails/batch", raw(`[{]`), 400, "bad-json", ""},
+		{"a batch without a body", "POST", "/v1/emails/batch", raw(""), 400, "bad-json", ""},
+		{"a batch nested without end", "POST", "/v1/emails/batch", raw(strings.Repeat("[", 5000) + strings.Repeat("]", 5000)), 400, "bad-json", ""},
+		{"an unknown field in a batch", "POST", "/v1/emails/batch", "[" + send("") + "," + send(`,"send_at":"+1h"`) + "]", 422, "unknown-field", "body[1].send_at"},
+		{"a bad sender in a batch", "POST", "/v1/emails/batch", raw(`[{"from":"x@elsewhere.test","to":"owner@a.test","text":"t"}]`), 422, "sender-not-verified", "body[0].from"},
+		{
+			"a bad attachment in a batch", "POST", "/v1/emails/batch", "[" + send("") + "," + send(`,"attachments":[{"filename":"a","content":"%%%"}]`) + "]",
+			422, "validation-failed", "body[1].attachments[0].content",
+		},
+		{"no JSON to be validated", "POST", "/v1/emails/validate", raw(`{"from":`), 400, "bad-json", ""},
+		{"nothing to be validated", "POST", "/v1/emails/validate", raw(""), 400, "bad-json", ""},
+		{"an upload of nothing", "POST", "/v1/blobs", raw(""), 422, "validation-failed", "body"},
+		{"a bad id of a blob", "GET", "/v1/blobs/7", nil, 400, "invalid-id", "path.blob_id"},
+		{"a blob that nobody has", "GET", "/v1/blobs/" + unknownBlob + "/content", nil, 404, "not-found", ""},
+		{"deleting what nobody has", "DELETE", "/v1/blobs/" + unknownBlob, nil, 404, "not-found", ""},
 		{"an attachment that is not base64", "POST", "/v1/emails", send(`,"attachments":[{"filename":"a","content":"%%%"}]`), 422, "validation-failed", "body.attachments[0].content"},
 		{"neither text nor html", "POST", "/v1/emails", raw(`{"from":"app@a.test","to":"owner@a.test"}`), 422, "validation-failed", "body.text"},
 		{"eleven tags", "POST", "/v1/emails", send(`,"tags":["1","2","3","4","5","6","7","8","9","10","11"]`), 422, "validation-failed", "body.tags"},
@@ -116,6 +154,14 @@ func TestABodyThatIsTooLargeIsRefusedHoweverItComes(t *testing.T) {
 	e.call(e.key, "POST", "/v1/emails", io.MultiReader(strings.NewReader(huge)), "Idempotency-Key", "k").problem(413, "body-too-large")
 	e.call(e.key, "POST", "/v1/domains", raw(`{"name":"`+huge[:1<<20]+`"}`)).problem(413, "body-too-large")
 	e.call("", "POST", "/v1/auth/sessions", raw(`{"email":"`+huge[:20<<10]+`"}`)).problem(413, "body-too-large")
+	e.call(e.key, "POST", "/v1/emails/validate", raw(`{"text":"`+huge+`"}`)).problem(413, "body-too-large")
+	// A batch may have more, and a file more than other JSON, each up to its own bound.
+	few := newEnv(t, func(d *api.Deps) { d.Limits.API.BatchBytes, d.Limits.BlobBytes = 12<<20, 12<<20 })
+	few.call(few.key, "POST", "/v1/emails/batch", raw(`[`+letter+`,{"x":"`+huge+`"}]`)).problem(422, "validation-failed")
+	few.call(few.key, "POST", "/v1/emails/batch", io.MultiReader(strings.NewReader(`["`), strings.NewReader(huge), strings.NewReader(huge))).problem(413, "body-too-large")
+	few.upload(few.key, huge+huge[:1<<20], "text/plain")
+	few.call(few.key, "POST", "/v1/blobs", raw(huge+huge[:1<<20+1])).problem(413, "body-too-large")
+	few.call(few.key, "POST", "/v1/blobs", io.MultiReader(strings.NewReader(huge), strings.NewReader(huge)), "Idempotency-Key", "k").problem(413, "body-too-large")
 	// The largest that is allowed arrives.
 	most := `{"from":"app@a.test","to":"owner@a.test","text":"`
 	text := strings.Repeat("x", 10<<20-len(most)-2)

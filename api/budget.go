@@ -73,13 +73,18 @@ func (r *budgetReader) release() {
 	r.held = 0
 }
 
-// bounded refuses bodies above the largest size, before reading them when they say how large they are, and counts all against
-// the budget while they are held.
+// bounded refuses bodies above the largest size, before reading them when they say how large they are, and counts all that are
+// held in memory against the budget.
 func (a *API) bounded(next http.Handler) http.Handler {
-	most := a.maxBody()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		most, upload := a.bodyBound(r)
 		if r.ContentLength > most {
 			writeProblem(w, r, tooLarge())
+			return
+		}
+		if upload {
+			r.Body = http.MaxBytesReader(w, r.Body, most)
+			next.ServeHTTP(w, r)
 			return
 		}
 		body := &budgetReader{body: http.MaxBytesReader(w, r.Body, most), budget: a.budget}
@@ -89,7 +94,7 @@ func (a *API) bounded(next http.Handler) http.Handler {
 	})
 }
 
-// maxBody is the largest body of any operation.
+// maxBody is the largest JSON body of any operation but a batch.
 func (a *API) maxBody() int64 {
 	if n := int64(a.Limits.API.BodyBytes); n > 0 {
 		return n

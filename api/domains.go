@@ -21,6 +21,7 @@ type Domain struct {
 // DomainCreate is a domain to be hosted.
 type DomainCreate struct {
 	Name string `json:"name" example:"example.test" minLength:"1" maxLength:"255" doc:"The domain's name; U-labels are turned into A-labels."`
+	DKIM string `json:"dkim,omitempty" enum:"both,rsa,ed25519,none" example:"both" doc:"Which DKIM keys are made for it; both when absent."`
 }
 
 // DomainUpdate is a merge patch of a domain.
@@ -61,7 +62,7 @@ func (a *API) registerDomains() {
 	register(a, with(scoped(http.MethodGet, "/v1/domains", "listDomains", tag, "domains:read", "List domains",
 		"Gives the domains that the caller may see, newest first."), http.StatusBadRequest), a.listDomains)
 	register(a, answers(scoped(http.MethodPost, "/v1/domains", "createDomain", tag, "domains:write", "Create a domain",
-		"Hosts a mail domain. With domains.verification auto it is verified at once."), http.StatusCreated), a.createDomain)
+		"Hosts a mail domain and makes its DKIM keys. With domains.verification auto it is verified, and its mail signed, at once."), http.StatusCreated), a.createDomain)
 	register(a, with(scoped(http.MethodGet, "/v1/domains/{domain_id}", "getDomain", tag, "domains:read", "Read a domain",
 		"Gives one domain."), http.StatusBadRequest, http.StatusNotFound), a.getDomain)
 	register(a, with(scoped(http.MethodPatch, "/v1/domains/{domain_id}", "updateDomain", tag, "domains:write", "Change a domain",
@@ -115,7 +116,7 @@ func nextID[K mail.Kind](id mail.ID[K]) string {
 type createDomainInput struct{ Body DomainCreate }
 
 func (a *API) createDomain(ctx context.Context, in *createDomainInput) (*domainCreatedOutput, error) {
-	d, err := a.Domains.Create(ctx, principalOf(ctx), domain.Create{Name: in.Body.Name})
+	d, err := a.Domains.Create(ctx, principalOf(ctx), domain.Create{Name: in.Body.Name, DKIM: domain.KeyChoice(in.Body.DKIM)})
 	if err != nil {
 		return nil, err
 	}

@@ -33,17 +33,18 @@ type EmailSend struct {
 
 // AttachmentInput is a file of an email.
 type AttachmentInput struct {
-	Filename    string `json:"filename" example:"receipt.txt" minLength:"1" maxLength:"255" doc:"The name that recipients see."`
-	Content     string `json:"content" example:"VGhhbmsgeW91Lg==" doc:"The bytes in base64."`
-	ContentType string `json:"content_type,omitempty" example:"text/plain" maxLength:"200" doc:"The media type; application/octet-stream when absent."`
-	ContentID   string `json:"content_id,omitempty" example:"logo" maxLength:"200" doc:"Lets the HTML refer to the file as cid:content_id."`
-	Disposition string `json:"disposition,omitempty" enum:"attachment,inline" example:"attachment" doc:"attachment when absent."`
+	Filename    string  `json:"filename" example:"receipt.txt" minLength:"1" maxLength:"255" doc:"The name that recipients see."`
+	Content     *string `json:"content,omitempty" example:"VGhhbmsgeW91Lg==" doc:"The bytes in base64. Give content or blob_id."`
+	BlobID      string  `json:"blob_id,omitempty" example:"blb_01h455vb4pex5vsknk084sn02q" doc:"A file of the caller's that was uploaded with POST /v1/blobs."`
+	ContentType string  `json:"content_type,omitempty" example:"text/plain" maxLength:"200" doc:"The media type; when absent that of the blob, else application/octet-stream."`
+	ContentID   string  `json:"content_id,omitempty" example:"logo" maxLength:"200" doc:"Lets the HTML refer to the file as cid:content_id."`
+	Disposition string  `json:"disposition,omitempty" enum:"attachment,inline" example:"attachment" doc:"attachment when absent."`
 }
 
 // EmailAccepted says that an email is on stable storage for every recipient.
 type EmailAccepted struct {
 	ID         string              `json:"id" example:"eml_01h455vb4pex5vsknk084sn02q" doc:"The email's id."`
-	Status     string              `json:"status" enum:"queued,deferred,delivered,bounced,failed" example:"queued" doc:"The state of the whole email."`
+	Status     string              `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"queued" doc:"The state of the whole email."`
 	Recipients []RecipientAccepted `json:"recipients" nullable:"false" doc:"One entry for each recipient."`
 }
 
@@ -51,14 +52,14 @@ type EmailAccepted struct {
 type RecipientAccepted struct {
 	Email      string `json:"email" example:"alice@example.test" doc:"The address."`
 	DeliveryID string `json:"delivery_id" example:"dlv_01h455vb4pex5vsknk084sn02q" doc:"Names this recipient's delivery."`
-	Status     string `json:"status" enum:"queued,deferred,delivered,bounced,failed" example:"queued" doc:"The state of this recipient."`
+	Status     string `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"queued" doc:"The state of this recipient."`
 }
 
 // Email is a sent email and what became of it.
 type Email struct {
 	ID         string            `json:"id" example:"eml_01h455vb4pex5vsknk084sn02q" doc:"The email's id."`
 	DomainID   string            `json:"domain_id" example:"dom_01h455vb4pex5vsknk084sn02q" doc:"The sender's domain."`
-	Status     string            `json:"status" enum:"queued,deferred,delivered,bounced,failed" example:"delivered" doc:"The state of the whole email: that of its least finished recipient."`
+	Status     string            `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"delivered" doc:"The state of the whole email: that of its least finished recipient."`
 	Source     string            `json:"source" enum:"api,submission" example:"api" doc:"How it came: through the API or from a mail client."`
 	Test       bool              `json:"test" example:"false" doc:"Sent with a test key."`
 	From       string            `json:"from" example:"Shop <shop@example.test>" doc:"The sender as recipients see it."`
@@ -76,9 +77,12 @@ type Recipient struct {
 	DeliveryID    string     `json:"delivery_id" example:"dlv_01h455vb4pex5vsknk084sn02q" doc:"Names this delivery."`
 	Email         string     `json:"email" example:"alice@example.test" doc:"The address."`
 	Kind          string     `json:"kind" enum:"to,cc,bcc,envelope" example:"to" doc:"Where the address stood; envelope for mail from a mail client."`
-	Status        string     `json:"status" enum:"queued,deferred,delivered,bounced,failed" example:"delivered" doc:"The state."`
+	Status        string     `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"delivered" doc:"The state."`
 	Attempts      int        `json:"attempts" example:"1" doc:"How many attempts were made."`
-	Transport     string     `json:"transport" example:"local" doc:"local: a mailbox here; sink: kept by development mode; test: the test network; empty before the first attempt."`
+	Transport     string     `json:"transport" example:"smtp" doc:"smtp: the recipient's mail exchanger; relay: a smart host; local: a mailbox here; sink: kept by development mode; test: the test network; empty before the first attempt."`
+	Destination   string     `json:"destination" example:"elsewhere.test" doc:"Where it goes: the recipient's domain, or a smart host as host:port."`
+	LastHost      string     `json:"last_host" example:"mx1.elsewhere.test" doc:"The server that gave the answer; empty when none was asked."`
+	LastTLS       string     `json:"last_tls" example:"TLS1.3" doc:"The TLS version of the connection; empty in clear."`
 	LastReply     string     `json:"last_reply" example:"250 2.0.0 filed" doc:"The answer to the last attempt."`
 	NextAttemptAt *time.Time `json:"next_attempt_at" example:"2026-11-25T15:05:00Z" doc:"When the next attempt is due; null when the state is final."`
 	UpdatedAt     time.Time  `json:"updated_at" example:"2026-11-25T15:00:00Z" doc:"When the state last changed."`
@@ -104,7 +108,7 @@ func acceptedOf(e *outbound.Email) EmailAccepted {
 func emailOf(e *outbound.Email) Email {
 	out := Email{
 		ID: e.ID.String(), DomainID: e.Domain.String(), Status: string(e.Status), Source: e.Source, Test: e.Test, From: e.HeaderFrom,
-		Subject: e.Subject, MessageID: e.MessageID, SizeBytes: e.Size, Tags: make([]Tag, len(e.Tags)), Metadata: e.Metadata,
+		Subject: e.Subject, MessageID: e.MessageID, SizeBytes: e.Size + int64(len(e.Signature)), Tags: make([]Tag, len(e.Tags)), Metadata: e.Metadata,
 		Recipients: make([]Recipient, len(e.Recipients)), CreatedAt: e.CreatedAt.UTC(),
 	}
 	if out.Metadata == nil {
@@ -122,7 +126,7 @@ func emailOf(e *outbound.Email) Email {
 func recipientOf(r outbound.Recipient) Recipient {
 	out := Recipient{
 		DeliveryID: r.ID.String(), Email: r.Address.String(), Kind: r.Kind, Status: string(r.Status), Attempts: r.Attempts,
-		Transport: r.Transport, LastReply: r.LastReply, UpdatedAt: r.UpdatedAt.UTC(),
+		Transport: r.Transport, Destination: r.Destination, LastReply: r.LastReply, LastHost: r.Host, LastTLS: r.TLS, UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	if !r.Status.Final() {
 		next := r.NextAt.UTC()
@@ -133,12 +137,12 @@ func recipientOf(r outbound.Recipient) Recipient {
 
 func (a *API) registerEmails() {
 	const tag = "emails"
-	send := answers(with(scoped(http.MethodPost, "/v1/emails", sendOperation, tag, "emails:send", "Send an email",
+	send := answers(with(scoped(http.MethodPost, "/v1/emails", "sendEmail", tag, "emails:send", "Send an email",
 		"Accepts an email. The answer 202 means that it is on stable storage for every recipient; what becomes of each shows under "+
 			"GET /v1/emails/{email_id} and in the events."), http.StatusInsufficientStorage), http.StatusAccepted)
 	send.MaxBodyBytes = a.maxBody()
 	send.BodyReadTimeout = sendTimeout
-	register(a, patient(send, sendTimeout), a.sendEmail)
+	register(a, patient(mayBeTest(send), sendTimeout), a.sendEmail)
 	register(a, with(scoped(http.MethodGet, "/v1/emails", "listEmails", tag, "emails:read", "List emails",
 		"Gives the emails that the caller may see, newest first."), http.StatusBadRequest), a.listEmails)
 	register(a, with(scoped(http.MethodGet, "/v1/emails/{email_id}", "getEmail", tag, "emails:read", "Read an email",
@@ -146,7 +150,10 @@ func (a *API) registerEmails() {
 	register(a, with(scoped(http.MethodGet, "/v1/emails/{email_id}/events", "listEmailEvents", tag, "emails:read", "List an email's events",
 		"Gives what happened to an email, in order."), http.StatusBadRequest, http.StatusNotFound), a.listEmailEvents)
 	register(a, rawAnswer(with(scoped(http.MethodGet, "/v1/emails/{email_id}/raw", "getEmailRaw", tag, "emails:read", "Read an email's bytes",
-		"Gives the message as it was accepted."), http.StatusBadRequest, http.StatusNotFound, http.StatusGone), "message/rfc822"), a.getEmailRaw)
+		"Gives the message as it goes out: as it was accepted, with its DKIM signatures on top once it was first tried."), http.StatusBadRequest, http.StatusNotFound, http.StatusGone), "message/rfc822"), a.getEmailRaw)
+	register(a, with(scoped(http.MethodPost, "/v1/emails/{email_id}/cancel", "cancelEmail", tag, "emails:send", "Cancel an email",
+		"Takes every recipient out of the queue who is not finished and not being sent right now. When there is none the answer is 409 state-conflict."),
+		http.StatusNotFound), a.cancelEmail)
 	a.effects["eml"] = func(ctx context.Context, ref string) (effect, error) {
 		e, err := a.emailByID(ctx, ref, "effect")
 		if err != nil {
@@ -155,9 +162,6 @@ func (a *API) registerEmails() {
 		return effect{http.StatusAccepted, "/v1/emails/" + ref, "", acceptedOf(e)}, nil
 	}
 }
-
-// sendOperation is the one operation with which a test key does something.
-const sendOperation = "sendEmail"
 
 // sendTimeout is for 10 MiB from a slow client.
 const sendTimeout = 2 * time.Minute
@@ -187,22 +191,47 @@ func (b *EmailSend) draft() (outbound.Draft, error) {
 		From: outbound.Party(b.From), To: b.To.parties(), Cc: b.Cc.parties(), Bcc: b.Bcc.parties(), ReplyTo: b.ReplyTo.parties(),
 		Subject: b.Subject, Text: b.Text, HTML: b.HTML, Headers: b.Headers, Tags: b.Tags, Metadata: b.Metadata,
 	}
-	for i, in := range b.Attachments {
-		content, err := base64.StdEncoding.DecodeString(in.Content)
+	for i := range b.Attachments {
+		file, err := b.Attachments[i].attachment(fmt.Sprintf("body.attachments[%d]", i))
 		if err != nil {
-			return d, fault.New(fault.Invalid, "validation-failed", "the content is not base64").At(fmt.Sprintf("body.attachments[%d].content", i))
+			return d, err
 		}
-		d.Attachments = append(d.Attachments, outbound.Attachment{
-			Filename: in.Filename, ContentType: in.ContentType, ContentID: in.ContentID, Inline: in.Disposition == "inline", Content: content,
-		})
+		d.Attachments = append(d.Attachments, file)
 	}
 	return d, nil
+}
+
+// attachment turns a file of the body, which stands at place, into what the flow takes.
+func (in *AttachmentInput) attachment(place string) (outbound.Attachment, error) {
+	out := outbound.Attachment{
+		Filename: in.Filename, ContentType: in.ContentType, ContentID: in.ContentID, Inline: in.Disposition == "inline",
+	}
+	switch {
+	case (in.Content == nil) == (in.BlobID == ""):
+		return out, located(place, "give either content or blob_id")
+	case in.BlobID != "":
+		return out, bodyID(in.BlobID, place+".blob_id", &out.Blob)
+	}
+	content, err := base64.StdEncoding.DecodeString(*in.Content)
+	if err != nil {
+		return out, located(place+".content", "the content is not base64")
+	}
+	out.Content = content
+	return out, nil
+}
+
+// located is what is wrong at one place of the body.
+func located(place, text string) *fault.Error {
+	return &fault.Error{
+		Kind: fault.Invalid, Code: "validation-failed", Text: place + ": " + text, Field: place,
+		Details: []fault.Detail{{Field: place, Code: "validation-failed", Text: text}},
+	}
 }
 
 type listEmailsInput struct {
 	ListInput
 	DomainID  string `query:"domain_id" example:"dom_01h455vb4pex5vsknk084sn02q" doc:"Only emails of this domain."`
-	Status    string `query:"status" enum:"queued,deferred,delivered,bounced,failed" doc:"Only emails in this state."`
+	Status    string `query:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" doc:"Only emails in this state."`
 	Recipient string `query:"recipient" maxLength:"320" doc:"Only emails to this address."`
 }
 
@@ -265,6 +294,18 @@ func (a *API) getEmail(ctx context.Context, in *emailInput) (*emailOutput, error
 	return &emailOutput{Body: emailOf(e)}, nil
 }
 
+func (a *API) cancelEmail(ctx context.Context, in *emailInput) (*emailOutput, error) {
+	var id mail.EmailID
+	if err := parseID(in.ID, "path.email_id", &id); err != nil {
+		return nil, err
+	}
+	e, err := a.Outbound.Cancel(ctx, principalOf(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	return &emailOutput{Body: emailOf(e)}, nil
+}
+
 func (a *API) getEmailRaw(ctx context.Context, in *emailInput) (*huma.StreamResponse, error) {
 	var id mail.EmailID
 	if err := parseID(in.ID, "path.email_id", &id); err != nil {
@@ -274,5 +315,5 @@ func (a *API) getEmailRaw(ctx context.Context, in *emailInput) (*huma.StreamResp
 	if err != nil {
 		return nil, err
 	}
-	return stream(file, file.Size(), "message/rfc822", in.ID+".eml"), nil
+	return stream(file, file.Size, "message/rfc822", in.ID+".eml"), nil
 }

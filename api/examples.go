@@ -16,6 +16,28 @@ func wholeExamples() map[string]any {
 			"attachments": []any{map[string]any{"filename": "receipt.txt", "content": "VGhhbmsgeW91Lg==", "content_type": "text/plain"}},
 			"tags":        []any{map[string]any{"name": "kind", "value": "receipt"}}, "metadata": map[string]any{"order": "42"},
 		},
+		"EmailBatchAccepted": map[string]any{"items": []any{
+			map[string]any{
+				"index": 0, "id": "eml_01h455vb4pex5vsknk084sn02q", "status": "queued", "recipients": []any{map[string]any{
+					"email": "alice@example.test", "delivery_id": "dlv_01h455vb4pex5vsknk084sn02q", "status": "queued",
+				}},
+			},
+			map[string]any{"index": 1, "problem": map[string]any{
+				"type": "/problems/recipient-invalid", "title": "Unprocessable Entity", "status": 422, "code": "recipient-invalid",
+				"detail": "body[1].to[0]: the address is missing or cannot be read",
+				"errors": []any{map[string]any{
+					"location": "body[1].to[0]", "message": "the address is missing or cannot be read", "code": "recipient-invalid",
+				}},
+			}},
+		}},
+		"EmailValidation": map[string]any{
+			"valid": true, "problems": []any{}, "size_bytes": 1234, "recipients": []any{map[string]any{
+				"email": "alice@example.test", "local": true, "destination": "example.test", "would": "deliver_local",
+			}},
+			"signed_by": []any{map[string]any{
+				"key_id": "dkm_01h455vb4pex5vsknk084sn02q", "domain": "example.test", "selector": "202611r1", "algorithm": "rsa2048",
+			}},
+		},
 		"UserCreate": map[string]any{
 			"email": "alice@example.test", "password": "correct-horse-battery", "name": "Alice", "role": "user",
 		},

@@ -24,4 +24,5 @@ var (
 	OpenCursor = openCursor
 	SealCursor = sealCursor
 	TooDeep    = tooDeep
+	Elements   = elements
 )

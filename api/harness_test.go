@@ -33,6 +33,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/outbound"
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/pgtest"
+	"github.com/mailserver-dev/mailserver/server/seal"
 )
 
 const (
@@ -131,8 +132,13 @@ func (e *env) services(log *slog.Logger) api.Deps {
 		t.Fatal(err)
 	}
 	e.idem = idem.New(e.pool, clk)
-	e.domains = domain.New(e.pool, clk, b, log, domain.Config{AutoVerify: true})
-	e.accounts = account.New(account.Deps{Pool: e.pool, Clock: clk, Log: log, Bus: b, Limiter: limiter, Domains: e.domains, Metrics: e},
+	box, err := seal.New(seal.Key{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Ed25519 keys are made in no time.
+	e.domains = domain.New(e.pool, clk, b, log, domain.Config{AutoVerify: true, Hostname: "mx.a.test", Box: box, DefaultKeys: domain.KeysEd25519})
+	e.accounts = account.New(account.Deps{Pool: e.pool, Clock: clk, Log: log, Bus: b, Limiter: limiter, Domains: e.domains, Box: box, Metrics: e},
 		account.Config{Argon2: account.Argon2{Time: 1, MemoryKiB: 64, Threads: 1}})
 	e.mailboxes = mailbox.New(e.pool, bodies, b, clk, log, mailbox.Options{})
 	e.mailboxes.Attach(e.accounts)
@@ -276,6 +282,14 @@ func (a *answer) problem(status int, code string) api.Problem {
 		a.t.Errorf("%s: not the problem %q with everything that a problem has: %s %s", a.what, code, a.header.Get("Content-Type"), a.body)
 	}
 	return p
+}
+
+// upload keeps a file as a blob.
+func (e *env) upload(token, content, contentType string) api.Blob {
+	e.t.Helper()
+	var b api.Blob
+	e.call(token, "POST", "/v1/blobs", raw(content), "Content-Type", contentType).want(201).into(&b)
+	return b
 }
 
 func (e *env) newKey(scopes []string, domains ...string) string {

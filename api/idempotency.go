@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -45,14 +44,14 @@ func (a *API) idempotent(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	body, err := readWhole(ctx)
+	body, mark, err := identify(ctx, key)
 	if err != nil {
 		a.refuse(ctx, err)
 		return
 	}
 	attempt, err := a.Idem.Begin(ctx.Context(), idem.Request{
 		Credential: principalOf(ctx.Context()).Actor(), Method: op.Method, Route: ctx.URL().Path, Key: key,
-		Fingerprint: fingerprint(ctx, key, body),
+		Fingerprint: mark,
 	})
 	if err != nil {
 		a.refuse(ctx, err)
@@ -68,21 +67,34 @@ func (a *API) idempotent(ctx huma.Context, next func(huma.Context)) {
 	}
 }
 
-// readWhole reads a body for the fingerprint, within the operation's bounds.
+// identify gives the fingerprint of a request, and its body when the library is still to read it.
+func identify(ctx huma.Context, key string) (body []byte, mark [sha256.Size]byte, err error) {
+	if u := uploadOf(ctx.Context()); u != nil {
+		mark, err = fingerprint(ctx, key, io.MultiReader(strings.NewReader(u.contentType+"\x00"), u.content.Reader()))
+		return nil, mark, err
+	}
+	if text := wholeOf(ctx.Context()); text != nil {
+		mark, err = fingerprint(ctx, key, bytes.NewReader(text))
+		return nil, mark, err
+	}
+	if body, err = readWhole(ctx); err != nil {
+		return nil, mark, err
+	}
+	mark, err = fingerprint(ctx, key, bytes.NewReader(body))
+	return body, mark, err
+}
+
+// readWhole reads a body within the operation's bounds.
 func readWhole(ctx huma.Context) ([]byte, error) {
 	op := ctx.Operation()
 	if op.BodyReadTimeout > 0 {
-		//nolint:forbidigo // a deadline of the connection, which knows only the machine's clock
-		if err := ctx.SetReadDeadline(time.Now().Add(op.BodyReadTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		if err := readWithin(ctx, op.BodyReadTimeout); err != nil {
 			return nil, err
 		}
 	}
 	body, err := io.ReadAll(io.LimitReader(ctx.BodyReader(), op.MaxBodyBytes))
 	if err != nil {
-		if p := readProblem(err); p != nil {
-			return nil, p
-		}
-		return nil, fault.Wrap(err, fault.Malformed, "bad-request", "the body could not be read")
+		return nil, unread(err)
 	}
 	if int64(len(body)) == op.MaxBodyBytes {
 		return nil, tooLarge()
@@ -90,17 +102,29 @@ func readWhole(ctx huma.Context) ([]byte, error) {
 	return body, nil
 }
 
+// unread is the problem of a body that did not come whole, or that we could not keep.
+func unread(err error) error {
+	var ours *fault.Error
+	if errors.As(err, &ours) {
+		return err
+	}
+	if p := readProblem(err); p != nil {
+		return p
+	}
+	return fault.Wrap(err, fault.Malformed, "bad-request", "the body could not be read")
+}
+
 // fingerprint covers path, query and body. It is keyed with the Idempotency-Key, which is not stored, so that nobody can guess a
 // password in a body from the database.
-func fingerprint(ctx huma.Context, key string, body []byte) [sha256.Size]byte {
+func fingerprint(ctx huma.Context, key string, body io.Reader) ([sha256.Size]byte, error) {
 	u := ctx.URL()
 	if len(key) > 1 && key[0] == '"' { // quoted or bare, it is the same key
 		key = strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(key[1 : len(key)-1])
 	}
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(u.Path + "?" + u.RawQuery + "\x00"))
-	mac.Write(body)
-	return [sha256.Size]byte(mac.Sum(nil))
+	_, err := io.Copy(mac, body)
+	return [sha256.Size]byte(mac.Sum(nil)), err
 }
 
 // run carries the request out and keeps its answer. Answers that say "not now" or "not like this" are not kept: the same key may
@@ -152,7 +176,10 @@ func (a *API) renderEffect(ctx huma.Context, attempt *idem.Attempt) {
 		a.refuse(ctx, err)
 		return
 	}
-	header := http.Header{"Content-Type": {"application/json"}, "Location": {e.location}}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if e.location != "" {
+		header.Set("Location", e.location)
+	}
 	if e.etag != "" {
 		header.Set("Etag", e.etag)
 	}

@@ -106,6 +106,7 @@ func TestAnEffectWhoseAnswerWasLostIsShownToTheNextTry(t *testing.T) {
 	}{
 		{"/v1/emails", letter, 202, "/v1/emails/eml_"},
 		{"/v1/domains", `{"name":"b.test"}`, 201, "/v1/domains/dom_"},
+		{"/v1/blobs", `any bytes`, 201, "/v1/blobs/blb_"},
 		{"/v1/users", `{"email":"alice@a.test","password":"` + goodPassword + `"}`, 201, "/v1/users/usr_"},
 		{"/v1/users/" + e.ownerID + "/mailboxes", `{"name":"Projects"}`, 201, "/v1/mailboxes/mbx_"},
 	} {

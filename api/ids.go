@@ -29,7 +29,7 @@ func bodyID[K mail.Kind](text, where string, into *mail.ID[K]) error {
 	id, err := mail.ParseID[K](text)
 	if err != nil {
 		var kind K
-		return fault.New(fault.Invalid, "validation-failed", "%s must be an id that begins with %s_", where, kind.Prefix()).At(where)
+		return located(where, "must be an id that begins with "+kind.Prefix()+"_")
 	}
 	*into = id
 	return nil

@@ -148,6 +148,28 @@ func FuzzCursors(f *testing.F) {
 	})
 }
 
+func FuzzElements(f *testing.F) {
+	for _, s := range []string{`[]`, ` [ 1 , "a,]" , {"b":[1,2]} , [] ] `, `["\\",",\"",null]`, `{}`, `[[[[]]]]`, `[1`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !json.Valid(data) {
+			return
+		}
+		var want []json.RawMessage
+		isList := json.Unmarshal(data, &want) == nil && bytes.HasPrefix(bytes.TrimSpace(data), []byte("["))
+		got, ok := api.Elements(data, len(data)+1)
+		if ok != isList || isList && len(got) != len(want) {
+			t.Fatalf("%q: %d elements, %t; want %d, %t", data, len(got), ok, len(want), isList)
+		}
+		for i := range got {
+			if !bytes.Equal(got[i], bytes.TrimSpace(want[i])) {
+				t.Errorf("%q: element %d is %q, want %q", data, i, got[i], want[i])
+			}
+		}
+	})
+}
+
 func FuzzJSONDepth(f *testing.F) {
 	for _, s := range []string{`{"a":[1,"]\"",{}]}`, strings.Repeat("[", 40), `"\\"`, `{"a":"\\\""}`, strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32)} {
 		f.Add([]byte(s))

@@ -11,13 +11,21 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mailserver-dev/mailserver/server/fault"
+	"github.com/mailserver-dev/mailserver/server/outbound"
 )
 
 // negotiate refuses bodies of types that the operation does not take, and answers of types that it does not give, before
 // anything is read or done.
 func (a *API) negotiate(ctx huma.Context, next func(huma.Context)) {
 	op := ctx.Operation()
-	if given := mediaType(ctx.Header("Content-Type")); op.RequestBody != nil && given != "" && !slices.Contains(takes(op), given) {
+	if isUpload(op) {
+		if _, err := outbound.BlobType(ctx.Header("Content-Type")); err != nil {
+			a.refuse(ctx, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "Content-Type "+fault.Public(err)))
+			return
+		}
+	} else if given := mediaType(ctx.Header("Content-Type")); op.RequestBody != nil && given != "" && !slices.Contains(takes(op), given) {
 		a.refuse(ctx, newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "send the body as application/json"))
 		return
 	}

@@ -22,6 +22,7 @@ func polish(doc *huma.OpenAPI) {
 		scopes.Enum = append(scopes.Enum, scope.Name)
 		doc.Components.SecuritySchemes[bearer].Description += "\n- `" + scope.Name + "`: " + scope.Text
 	}
+	listCodes(schemas["Problem"].Properties["code"])
 	doc.Components.Headers = headers()
 	doc.Components.Examples = problemExamples()
 	used := map[string]bool{}
@@ -34,6 +35,15 @@ func polish(doc *huma.OpenAPI) {
 		polishResponses(op, schemas)
 	}
 	maps.DeleteFunc(doc.Components.Examples, func(name string, _ *huma.Example) bool { return !used[name] })
+}
+
+// listCodes gives generators the codes that exist today and their meaning. The list is open: a program must bear new ones.
+func listCodes(code *huma.Schema) {
+	var names, texts []string
+	for _, c := range Codes() {
+		names, texts = append(names, c.Code), append(texts, c.Text)
+	}
+	code.Extensions = map[string]any{"x-extensible-enum": names, "x-enum-descriptions": texts}
 }
 
 // operations gives every operation of the document, in no order.
@@ -150,6 +160,10 @@ func polishRequest(op *huma.Operation, schemas map[string]*huma.Schema) {
 	if op.RequestBody == nil {
 		return
 	}
+	if isUpload(op) {
+		op.RequestBody.Content[anyBytes].Example = rawExample(anyBytes)
+		return
+	}
 	media := op.RequestBody.Content["application/json"]
 	media.Example = exampleOf(schemas, media.Schema)
 	op.RequestBody.Description = schemas[strings.TrimPrefix(media.Schema.Ref, schemaPrefix)].Description
@@ -171,7 +185,7 @@ func polishResponses(op *huma.Operation, schemas map[string]*huma.Schema) {
 		status, err := strconv.Atoi(key)
 		switch {
 		case err != nil || status >= http.StatusBadRequest:
-			polishProblem(op, status, response)
+			polishProblem(status, response)
 		case status < http.StatusMultipleChoices:
 			polishSuccess(op, response, schemas)
 		}
@@ -216,18 +230,15 @@ func successText(status int) string {
 	return "The object or the list."
 }
 
-func polishProblem(op *huma.Operation, status int, response *huma.Response) {
+// polishProblem completes an answer that is a problem. It depends on the status alone, so that one answer serves every operation.
+func polishProblem(status int, response *huma.Response) {
 	response.Description = problemText(status)
 	response.Content = problemContent(status)
 	switch status {
 	case http.StatusUnauthorized:
 		addHeader(response, "WWW-Authenticate")
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		addHeader(response, "Retry-After")
-	case http.StatusConflict:
-		if op.Method == http.MethodPost && !isOpen(op) {
-			addHeader(response, "Retry-After")
-		}
 	}
 }
 

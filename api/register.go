@@ -17,6 +17,9 @@ const (
 	metaScope  = "scope"  // the scope that a key needs; "" for operations that only users have
 	metaOpen   = "public" // true when no credential is needed
 	metaSecret = "secret" // true when the answer holds a secret, which is never stored
+	metaUpload = "upload" // true when the body is a file of any media type
+	metaWhole  = "whole"  // true when the operation reads its JSON itself
+	metaTest   = "test"   // true when a test key may do it, besides reading
 	// metaPatience is the time that the operation may take beyond an ordinary one.
 	metaPatience = "patience"
 )
@@ -60,6 +63,12 @@ const (
 // patient gives the operation more time than others.
 func patient(op huma.Operation, more time.Duration) huma.Operation {
 	op.Metadata[metaPatience] = more
+	return op
+}
+
+// mayBeTest lets test keys do it: it changes nothing that is real.
+func mayBeTest(op huma.Operation) huma.Operation {
+	op.Metadata[metaTest] = true
 	return op
 }
 

@@ -29,7 +29,7 @@ type SinkMessagePage = Page[SinkMessage]
 func sinkOf(m outbound.SinkMessage) SinkMessage {
 	return SinkMessage{
 		ID: m.ID.String(), EmailID: m.Email.String(), DeliveryID: m.Recipient.String(), From: m.EnvelopeFrom, To: m.EnvelopeTo,
-		Subject: m.Subject, SizeBytes: m.Size, CreatedAt: m.CreatedAt.UTC(),
+		Subject: m.Subject, SizeBytes: m.Size + int64(len(m.Signature)), CreatedAt: m.CreatedAt.UTC(),
 	}
 }
 
@@ -103,5 +103,5 @@ func (a *API) getSinkRaw(ctx context.Context, in *sinkInput) (*huma.StreamRespon
 	if err != nil {
 		return nil, err
 	}
-	return stream(file, file.Size(), "message/rfc822", in.ID+".eml"), nil
+	return stream(file, file.Size, "message/rfc822", in.ID+".eml"), nil
 }

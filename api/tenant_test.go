@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -17,7 +16,7 @@ const marker = "tenantb"
 
 // tenant holds the ids of everything that a domain has.
 type tenant struct {
-	domain, user, email, mailbox, message, sink, key string
+	domain, user, email, mailbox, message, sink, key, blob, dkim, delivery, destination string
 }
 
 // newTenant makes a domain with an object of each kind.
@@ -36,13 +35,22 @@ func (e *env) newTenant(name string) tenant {
 	var key api.APIKeyCreated
 	e.call(e.owner, "POST", "/v1/api-keys", api.APIKeyCreate{Name: name, Scopes: account.AllScopes(), DomainIDs: []string{d.ID}}).want(201).into(&key)
 	out.key = key.ID
+	var dkim api.DKIMKeyPage
+	e.call(e.owner, "GET", "/v1/domains/"+d.ID+"/dkim-keys", nil).want(200).into(&dkim)
+	out.dkim = dkim.Items[0].ID
+	out.destination = "wait-" + name[len(name)-1:] + ".test"
+	var waiting api.EmailAccepted
+	e.call(e.key, "POST", "/v1/emails", raw(`{"from":"app@`+name+`.test","to":"x@`+out.destination+`","subject":"`+name+`","text":"x"}`)).want(202).into(&waiting)
+	out.delivery = waiting.Recipients[0].DeliveryID
+	e.call(e.owner, "PUT", "/v1/domains/"+d.ID+"/relay", raw(`{"host":"smtp.`+name+`.test"}`)).want(200)
+	out.blob = e.upload(e.owner, name+" file", "text/plain").ID
 	return out
 }
 
 // path fills an operation's path with the tenant's ids.
 func (b tenant) path(pattern string) string {
 	return strings.NewReplacer("{domain_id}", b.domain, "{user_id}", b.user, "{email_id}", b.email, "{mailbox_id}", b.mailbox,
-		"{message_id}", b.message, "{sink_message_id}", b.sink, "{key_id}", b.key, "{part}", "1").Replace(pattern)
+		"{message_id}", b.message, "{sink_message_id}", b.sink, "{key_id}", b.key, "{blob_id}", b.blob, "{dkim_key_id}", b.dkim, "{delivery_id}", b.delivery, "{destination}", b.destination, "{part}", "1").Replace(pattern)
 }
 
 // snapshot reads everything of a tenant.
@@ -51,7 +59,8 @@ func (e *env) snapshot(b tenant) string {
 	var all bytes.Buffer
 	for _, path := range []string{
 		"/v1/domains/" + b.domain, "/v1/users/" + b.user, "/v1/users/" + b.user + "/mailboxes", "/v1/mailboxes/" + b.mailbox + "/messages",
-		"/v1/messages/" + b.message, "/v1/emails?domain_id=" + b.domain, "/v1/users?domain_id=" + b.domain, "/v1/sink/messages/" + b.sink,
+		"/v1/messages/" + b.message, "/v1/emails?domain_id=" + b.domain, "/v1/users?domain_id=" + b.domain, "/v1/sink/messages/" + b.sink, "/v1/blobs/" + b.blob, "/v1/domains/" + b.domain + "/dkim-keys",
+		"/v1/domains/" + b.domain + "/relay", "/v1/queue/entries/" + b.delivery, "/v1/queue/destinations/" + b.destination,
 	} {
 		all.Write(e.call(e.owner, "GET", path, nil).want(200).body)
 	}
@@ -83,13 +92,10 @@ func TestNobodyOfOneDomainReachesAnother_S43(t *testing.T) {
 			continue
 		}
 		path := b.path(op.Path)
-		var body any
-		if op.RequestBody != nil {
-			text, err := json.Marshal(op.RequestBody.Content["application/json"].Example)
-			if err != nil {
-				t.Fatal(err)
-			}
-			body = raw(strings.NewReplacer("example.test", marker+".test", "dom_01h455vb4pex5vsknk084sn02q", b.domain,
+		body := op.body(t)
+		if text, ok := body.(raw); ok {
+			body = raw(strings.NewReplacer("example.test", marker+".test", "elsewhere.test", b.destination, "dom_01h455vb4pex5vsknk084sn02q", b.domain,
+				"eml_01h455vb4pex5vsknk084sn02q", b.email,
 				"mbx_01h455vb4pex5vsknk084sn02q", b.mailbox).Replace(string(text)))
 		}
 		for who, token := range tokens {
@@ -108,6 +114,8 @@ func TestNobodyOfOneDomainReachesAnother_S43(t *testing.T) {
 				if got.status != http.StatusOK && got.status != http.StatusForbidden && op.OperationID != "getMe" {
 					t.Errorf("%s, %s: status %d: %s", who, got.what, got.status, got.body)
 				}
+			case op.OperationID == "createBlob": // a file of the caller's own, which nobody else sees
+				got.want(http.StatusCreated)
 			case got.status < 400:
 				t.Errorf("%s, %s %s: status %d: %s", who, got.what, body, got.status, got.body)
 			}
@@ -138,6 +146,8 @@ func TestListsNeverShowWhatAFilterOfAnotherDomainAsksFor_S43(t *testing.T) {
 			"/v1/domains?name=" + marker + ".test", "/v1/users?domain_id=" + b.domain, "/v1/users?email=bob@" + marker + ".test",
 			"/v1/emails?domain_id=" + b.domain, "/v1/emails?recipient=bob@" + marker + ".test", "/v1/events?domain_id=" + b.domain,
 			"/v1/events?subject=" + b.email, "/v1/sink/messages?to=far@elsewhere.test",
+			"/v1/queue/entries?domain_id=" + b.domain, "/v1/queue/entries?destination=" + b.destination, "/v1/queue/entries?email_id=" + b.email,
+			"/v1/queue/destinations?domain_id=" + b.domain, "/v1/queue/destinations",
 		} {
 			got := e.call(token, "GET", path, nil)
 			if got.status != 200 && got.status != 403 && got.status != 404 || bytes.Contains(got.body, []byte(marker)) ||

@@ -48,16 +48,19 @@ func Verify(ctx context.Context, cfg *config.Config, opts Options, o VerifyOptio
 // Text is the report for people.
 func (r VerifyReport) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d accounts, %d mailboxes, %d messages, %d files, %d bytes; %d outgoing emails, %d files\n",
-		r.Mailboxes.Accounts, r.Mailboxes.Mailboxes, r.Mailboxes.Messages, r.Mailboxes.Files, r.Mailboxes.Bytes, r.Outbound.Emails, r.Outbound.Files)
+	fmt.Fprintf(&b, "%d accounts, %d mailboxes, %d messages, %d files, %d bytes; %d outgoing emails, %d blobs, %d files\n",
+		r.Mailboxes.Accounts, r.Mailboxes.Mailboxes, r.Mailboxes.Messages, r.Mailboxes.Files, r.Mailboxes.Bytes, r.Outbound.Emails, r.Outbound.Blobs, r.Outbound.Files)
 	for _, f := range r.Mailboxes.Findings {
 		fmt.Fprintf(&b, "%-12s account %s  mailbox %s  message %s  file %s\n             %s%s\n",
 			f.Kind, idOrDash(f.Account.IsZero(), f.Account.String()), idOrDash(f.Mailbox.IsZero(), f.Mailbox.String()),
 			idOrDash(f.Message.IsZero(), f.Message.String()), idOrDash(f.File == "", f.File), f.Text, fixed(f.Fixed))
 	}
 	for _, f := range r.Outbound.Findings {
-		fmt.Fprintf(&b, "%-12s email %s  file %s\n             %s%s\n", f.Kind, idOrDash(f.Email.IsZero(), f.Email.String()),
-			idOrDash(f.File == "", f.File), f.Text, fixed(f.Fixed))
+		what := "email " + idOrDash(f.Email.IsZero(), f.Email.String())
+		if !f.Blob.IsZero() {
+			what = "blob " + f.Blob.String()
+		}
+		fmt.Fprintf(&b, "%-12s %s  file %s\n             %s%s\n", f.Kind, what, idOrDash(f.File == "", f.File), f.Text, fixed(f.Fixed))
 	}
 	if r.Clean {
 		b.WriteString("clean\n")

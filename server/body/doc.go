@@ -6,7 +6,7 @@
 //	<data>/lost/<owner>/<name>          files that no row refers to, put aside by the reconciler (D-22)
 //	<data>/tmp/<random>                 spools of messages that are arriving
 //
-// The owner is a user's id or "outbound". A name is made of our clock, our node and our randomness, never of anything that came
+// The owner is a user's id, "outbound" or "blobs". A name is made of our clock, our node and our randomness, never of anything that came
 // from outside (D-15, S-34), and every name that comes back from the database or the directory is checked before it is used.
 //
 // Put makes the file's bytes durable, Sync the directory entry. Only after both may a row refer to the file, and only after

@@ -19,12 +19,16 @@ const (
 
 var (
 	filePattern  = regexp.MustCompile(`^[0-9]{1,12}\.[a-z0-9-]{1,32}\.[0-9a-f]{32},S=[0-9]{1,18}$`)
-	ownerPattern = regexp.MustCompile(`^(outbound|usr_[0-9a-z]{26})$`)
+	ownerPattern = regexp.MustCompile(`^(outbound|blobs|usr_[0-9a-z]{26})$`)
 	nodePattern  = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 )
 
-// Outbound is the owner of what waits to be sent and of what was sent.
-const Outbound = "outbound"
+const (
+	// Outbound is the owner of what waits to be sent and of what was sent.
+	Outbound = "outbound"
+	// Blobs is the owner of files that were uploaded to be attached.
+	Blobs = "blobs"
+)
 
 // newName makes a file's name: the second, our node, 128 random bits, and the size (D-15).
 func (s *Store) newName(size int64) string {

@@ -30,6 +30,8 @@ type (
 	eventKind    struct{}
 	auditKind    struct{}
 	sinkKind     struct{}
+	dkimKeyKind  struct{}
+	blobKind     struct{}
 )
 
 func (domainKind) Prefix() string   { return "dom" }
@@ -43,6 +45,8 @@ func (deliveryKind) Prefix() string { return "dlv" }
 func (eventKind) Prefix() string    { return "evt" }
 func (auditKind) Prefix() string    { return "aud" }
 func (sinkKind) Prefix() string     { return "snk" }
+func (dkimKeyKind) Prefix() string  { return "dkm" }
+func (blobKind) Prefix() string     { return "blb" }
 
 type (
 	// DomainID names a hosted domain.
@@ -67,6 +71,10 @@ type (
 	AuditID = ID[auditKind]
 	// SinkID names a message kept by the built-in sink.
 	SinkID = ID[sinkKind]
+	// DKIMKeyID names a key with which mail of a domain is signed.
+	DKIMKeyID = ID[dkimKeyKind]
+	// BlobID names a file that was uploaded to be attached.
+	BlobID = ID[blobKind]
 )
 
 const base32Digits = "0123456789abcdefghjkmnpqrstvwxyz"

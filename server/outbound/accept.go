@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -12,12 +13,33 @@ import (
 )
 
 // Accept takes an email of the API: checks it, composes it, makes it durable. When it returns without error every recipient
-// is on stable storage (D-14). Errors: fault.Invalid with located details, "sender-not-verified"; fault.Forbidden
-// "scope-missing", "domain-forbidden" or "sender-not-owned"; fault.TooLarge "message-too-large"; fault.Storage.
+// is on stable storage (D-14). Errors: fault.Invalid with located details, "sender-not-verified", "blob-not-found";
+// fault.Forbidden "scope-missing", "domain-forbidden" or "sender-not-owned"; fault.TooLarge "message-too-large"; fault.Storage.
 func (s *Service) Accept(ctx context.Context, p mail.Principal, d Draft) (*Email, error) {
 	if err := scope(p, scopeSend); err != nil {
 		return nil, err
 	}
+	e, err := s.examine(ctx, p, &d)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Ready(ctx); err != nil {
+		return nil, err
+	}
+	spool := s.bodies.NewSpool()
+	defer spool.Close() // nothing is kept in it
+	if err := s.compose(spool, &d, e); err != nil {
+		return nil, err
+	}
+	if err := s.enqueue(ctx, e, spool.Source()); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// examine decides whether the draft may be sent, finds its blobs, and gives the email that it will be. The addresses of the draft
+// are folded.
+func (s *Service) examine(ctx context.Context, p mail.Principal, d *Draft) (*Email, error) {
 	if err := d.check(s.cfg.RecipientsAPI); err != nil {
 		return nil, err
 	}
@@ -25,25 +47,30 @@ func (s *Service) Accept(ctx context.Context, p mail.Principal, d Draft) (*Email
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Ready(ctx); err != nil {
+	if err := s.findBlobs(ctx, p, d); err != nil {
 		return nil, err
 	}
-	now := s.clock.Now().Truncate(time.Microsecond)
+	return d.email(p, dom, s.clock.Now().Truncate(time.Microsecond)), nil
+}
+
+// email is what a checked draft becomes, not yet routed or stored.
+func (d *Draft) email(p mail.Principal, dom mail.DomainID, now time.Time) *Email {
 	e := &Email{
 		ID: mail.EmailID{}.New(now), Domain: dom, Account: p.User, Actor: p.Actor(), Source: SourceAPI, Test: p.Test,
 		EnvelopeFrom: d.From.Address, HeaderFrom: printParty(d.From), Subject: d.Subject,
 		Tags: slices.Clip(d.Tags), Metadata: d.Metadata, CreatedAt: now, Recipients: d.recipients(),
 	}
 	e.MessageID = newMessageID(e.ID, d.From.Address.Domain)
-	spool := s.bodies.NewSpool()
-	defer spool.Close() // nothing is kept in it
-	if err := mime.Compose(&capped{w: spool, left: s.cfg.MaxBytes, limit: s.cfg.MaxBytes}, d.message(e)); err != nil {
-		return nil, composeFault(err)
+	return e
+}
+
+// compose writes the message of the draft, blobs included, and gives errors their kind and place.
+func (s *Service) compose(w io.Writer, d *Draft, e *Email) error {
+	defer d.closeBlobs()
+	if err := mime.Compose(&capped{w: w, left: s.cfg.MaxBytes, limit: s.cfg.MaxBytes}, d.message(e)); err != nil {
+		return composeFault(err)
 	}
-	if err := s.enqueue(ctx, e, spool.Source()); err != nil {
-		return nil, err
-	}
-	return e, nil
+	return nil
 }
 
 // senderDomain gives the hosted, verified domain of the From address, when the principal may send for it.

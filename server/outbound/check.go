@@ -219,12 +219,18 @@ func (f *findings) attachments(list []Attachment) {
 
 // mediaType reports whether s is type/subtype, with parameters or without, of something that can go out in base64.
 func mediaType(s string) bool {
+	major, ok := majorType(s)
+	return ok && major != "multipart" && major != "message"
+}
+
+// majorType gives the first half of a media type. ok is false for what is no media type, with parameters or without.
+func majorType(s string) (major string, ok bool) {
 	if len(s) > maxContentType || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
-		return false
+		return "", false
 	}
 	media, _, err := stdmime.ParseMediaType(s)
 	major, minor, ok := strings.Cut(media, "/")
-	return err == nil && ok && minor != "" && major != "multipart" && major != "message"
+	return major, err == nil && ok && minor != ""
 }
 
 func (f *findings) tags(tags []Tag) {

@@ -26,6 +26,17 @@ type Attachment struct {
 	ContentID   string // without angle brackets; empty for an ordinary attachment
 	Inline      bool
 	Content     []byte
+	Blob        mail.BlobID // a file that was uploaded before, instead of Content
+
+	reader *blobReader // of the blob, when it was found
+}
+
+// content gives the bytes of the attachment, to be read once.
+func (a *Attachment) content() io.Reader {
+	if a.reader != nil {
+		return a.reader
+	}
+	return bytes.NewReader(a.Content)
 }
 
 // Header is an additional header field of a draft. In-Reply-To and References hold ids in angle brackets.
@@ -79,12 +90,22 @@ func (d *Draft) message(e *Email) mime.Draft {
 			out.Headers = append(out.Headers, mime.HeaderField{Name: h.Name, Value: h.Value})
 		}
 	}
-	for _, a := range d.Attachments {
+	for i := range d.Attachments {
+		a := &d.Attachments[i]
 		out.Attachments = append(out.Attachments, mime.Attachment{
-			FileName: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Inline: a.Inline, Content: bytes.NewReader(a.Content),
+			FileName: a.Filename, ContentType: a.ContentType, ContentID: a.ContentID, Inline: a.Inline, Content: a.content(),
 		})
 	}
 	return out
+}
+
+// closeBlobs closes what the composer has not read to its end.
+func (d *Draft) closeBlobs() {
+	for i := range d.Attachments {
+		if r := d.Attachments[i].reader; r != nil {
+			r.close()
+		}
+	}
 }
 
 func composeAddresses(parties []Party) []mime.Address {

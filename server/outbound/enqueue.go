@@ -1,14 +1,14 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
 	"github.com/mailserver-dev/mailserver/server/event"
 	"github.com/mailserver-dev/mailserver/server/fault"
@@ -29,7 +29,7 @@ const (
 	askTries = 4
 )
 
-// AttemptArgs is the wake-up job: it names the email and carries nothing else.
+// AttemptArgs is the wake-up for what this server finishes by itself: it names the email and carries nothing else.
 type AttemptArgs struct {
 	Email mail.EmailID `json:"email_id"`
 }
@@ -45,33 +45,53 @@ func (s *Service) enqueue(ctx context.Context, e *Email, parts ...body.Source) e
 	if err := s.route(ctx, e); err != nil {
 		return err
 	}
+	if err := s.put(ctx, e, parts...); err != nil {
+		return err
+	}
+	return s.commit(ctx, []*Email{e}, "")
+}
+
+// put writes the bytes of an email, which are durable when the directory has been synced too.
+func (s *Service) put(ctx context.Context, e *Email, parts ...body.Source) error {
 	ref, err := s.bodies.Put(ctx, bodyOwner, parts...)
 	if err != nil {
 		return err
 	}
 	e.File, e.Size, e.SHA256 = ref.File, ref.Size, ref.SHA256
+	return nil
+}
+
+// commit makes emails whose bytes were put durable and known, all or none: one sync of the directory, then one transaction.
+// effect is what a repeated request is answered from, when it is more than the last email. An error means that nothing is left.
+func (s *Service) commit(ctx context.Context, emails []*Email, effect string) error {
 	if err := s.bodies.Sync(ctx, bodyOwner); err != nil {
-		s.forget(ctx, ref.File)
+		s.forgetAll(ctx, emails)
 		return err
 	}
-	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error { return s.insert(ctx, tx, e) })
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := s.insert(ctx, tx, emails); err != nil {
+			return err
+		}
+		idem.SetEffect(ctx, cmp.Or(effect, emails[len(emails)-1].ID.String()))
+		return nil
+	})
 	switch {
 	case err == nil:
 		return nil
 	case pg.CommitUnknown(err):
-		return s.confirm(ctx, e.ID, err)
+		return s.confirm(ctx, err, func(ctx context.Context) (bool, error) { return hasEmail(ctx, s.pool, emails[0].ID) })
 	}
-	s.forget(ctx, ref.File)
+	s.forgetAll(ctx, emails)
 	return pg.Fault(err)
 }
 
 // confirm asks whether an unanswered commit happened (D-12). When nobody can tell, the file stays: the row may yet appear, and
 // if it does not, verify puts the file aside.
-func (s *Service) confirm(ctx context.Context, id mail.EmailID, cause error) error {
+func (s *Service) confirm(ctx context.Context, cause error, happened func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
 	defer cancel()
 	for range askTries {
-		found, err := hasEmail(ctx, s.pool, id)
+		found, err := happened(ctx)
 		switch {
 		case err == nil && found:
 			return nil
@@ -83,83 +103,55 @@ func (s *Service) confirm(ctx context.Context, id mail.EmailID, cause error) err
 }
 
 func unconfirmed(cause error) error {
-	return fault.Wrap(cause, fault.Unavailable, "unavailable", "the database did not confirm that the email was taken; try again in a moment")
+	return fault.Wrap(cause, fault.Unavailable, "unavailable", "the database did not confirm that this was taken; try again in a moment")
 }
 
-// forget removes a body that no row will ever refer to, also when the caller has gone.
-func (s *Service) forget(ctx context.Context, file string) {
-	if err := s.bodies.Remove(context.WithoutCancel(ctx), bodyOwner, file); err != nil {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "a body without a row stays until verify", slog.String("file", file), slog.Any("error", err))
+// forget removes a file that no row will ever refer to, also when the caller has gone.
+func (s *Service) forget(ctx context.Context, owner, file string) {
+	if err := s.bodies.Remove(context.WithoutCancel(ctx), owner, file); err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "a file without a row stays until verify", slog.String("owner", owner), slog.String("file", file),
+			slog.Any("error", err))
 	}
 }
 
-// route decides for each recipient whether the address is hosted here, and drops those that are written twice: our own are
-// compared folded, others byte for byte (S-47).
-func (s *Service) route(ctx context.Context, e *Email) error {
-	hosted, seen := map[string]bool{}, map[string]bool{}
-	kept := e.Recipients[:0]
-	for _, r := range e.Recipients {
-		if !e.Test {
-			here, err := s.isHosted(ctx, hosted, r.Address.Domain)
-			if err != nil {
-				return err
-			}
-			r.Local = here
+// forgetAll forgets the bytes of those emails that have any.
+func (s *Service) forgetAll(ctx context.Context, emails []*Email) {
+	for _, e := range emails {
+		if e.File != "" {
+			s.forget(ctx, bodyOwner, e.File)
 		}
-		key := r.Address.String()
-		switch {
-		case r.Local:
-			key = account.Fold(r.Address)
-		case e.Test:
-			r.Transport = TransportTest
-		case s.cfg.Mode == ModeNone:
-			return fault.New(fault.Invalid, "recipient-invalid", "this server sends no mail to other servers").At("body.to")
-		}
-		if seen[key] {
-			continue
-		}
-		seen[key] = true
-		r.ID, r.Position, r.Destination = mail.DeliveryID{}.New(e.CreatedAt), len(kept), r.Address.Domain
-		r.Status, r.NextAt, r.UpdatedAt = Queued, e.CreatedAt.Add(firstLease), e.CreatedAt
-		kept = append(kept, r)
 	}
-	if len(kept) == 0 {
-		return errors.New("an email without recipients")
-	}
-	e.Recipients, e.Status = kept, summarise(kept)
-	return nil
 }
 
-func (s *Service) isHosted(ctx context.Context, known map[string]bool, name string) (bool, error) {
-	if here, ok := known[name]; ok {
-		return here, nil
+// insert writes the emails, their recipients and events in one round trip, and the wake-ups.
+func (s *Service) insert(ctx context.Context, tx pgx.Tx, emails []*Email) error {
+	b := &pgx.Batch{}
+	events := make([]event.Event, len(emails))
+	for i, e := range emails {
+		if err := queueEmail(b, e); err != nil {
+			return err
+		}
+		events[i] = acceptedEvent(e)
 	}
-	_, here, err := s.domains.Hosted(ctx, name)
-	if err == nil {
-		known[name] = here
-	}
-	return here, err
-}
-
-// insert writes the email, its recipients, the event and the job.
-func (s *Service) insert(ctx context.Context, tx pgx.Tx, e *Email) error {
-	if err := insertEmail(ctx, tx, e); err != nil {
+	if err := event.AppendBatch(b, emails[0].CreatedAt, events...); err != nil {
 		return err
 	}
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("insert emails: %w", err)
+	}
+	return queue.InsertMany(ctx, tx, s.wakeups(emails))
+}
+
+func acceptedEvent(e *Email) event.Event {
 	shown := e.Recipients[:min(len(e.Recipients), maxShown)]
 	addresses := make([]string, len(shown))
 	for i, r := range shown {
 		addresses[i] = r.Address.String()
 	}
-	err := event.Append(ctx, tx, e.CreatedAt, event.Event{
-		Type: event.EmailAccepted, Domain: e.Domain, Account: e.Account, Subject: e.ID.String(),
+	return event.Event{
+		Type: event.EmailAccepted, At: e.CreatedAt, Domain: e.Domain, Account: e.Account, Subject: e.ID.String(),
 		Data: map[string]any{
 			"from": e.EnvelopeFrom.String(), "recipients": addresses, "recipient_count": len(e.Recipients), "size": e.Size, "source": e.Source,
 		},
-	})
-	if err != nil {
-		return err
 	}
-	idem.SetEffect(ctx, e.ID.String())
-	return queue.Insert(ctx, tx, AttemptArgs{Email: e.ID})
 }
