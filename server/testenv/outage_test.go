@@ -16,6 +16,7 @@ import (
 	"github.com/emersion/go-smtp"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/mailserver-dev/mailserver/sdk/go"
 	"github.com/mailserver-dev/mailserver/server/app"
 	"github.com/mailserver-dev/mailserver/server/config"
 	"github.com/mailserver-dev/mailserver/server/pgtest"
@@ -126,9 +127,11 @@ func TestWithoutItsDatabaseTheServerSaysLaterAndRecoversByItself_I44(t *testing.
 	if _, err := client.Status("INBOX", &imap.StatusOptions{NumMessages: true}).Wait(); !errors.As(err, &refused) || refused.Code != "UNAVAILABLE" {
 		t.Errorf("IMAP answered %v, want NO [UNAVAILABLE]", err)
 	}
-	var problem struct{ Code string }
-	if res := s.Call(t, http.MethodGet, "/v1/domains", nil, &problem); res.StatusCode != http.StatusServiceUnavailable || problem.Code != "unavailable" {
-		t.Errorf("the API answered %d %s, want 503 unavailable", res.StatusCode, problem.Code)
+	api := s.SDK(t, mailserver.WithRetries(0))
+	var problem *mailserver.Problem
+	if _, err := api.Domains.List(t.Context(), mailserver.ListDomains{}); !errors.As(err, &problem) || problem.Status != http.StatusServiceUnavailable ||
+		problem.Code != mailserver.CodeUnavailable || problem.RetryAfter == 0 {
+		t.Errorf("the API answered %v, want 503 unavailable with Retry-After", err)
 	}
 	if got := get(t, s, "/health/detailed"); !strings.Contains(got, `"database":"failed"`) {
 		t.Errorf("/health/detailed says %s", got)
@@ -142,15 +145,14 @@ func TestWithoutItsDatabaseTheServerSaysLaterAndRecoversByItself_I44(t *testing.
 		return err == nil && *status.NumMessages == 1
 	})
 	testenv.Eventually(t, "the API works again", func() bool {
-		return s.Call(t, http.MethodGet, "/v1/domains", nil, nil).StatusCode == http.StatusOK
+		_, err := api.Domains.List(t.Context(), mailserver.ListDomains{})
+		return err == nil
 	})
-	var accepted struct{ ID string }
-	s.Call(t, http.MethodPost, "/v1/emails", map[string]any{"from": "a@demo.test", "to": s.Bob().Email, "text": "x"}, &accepted)
-	testenv.Eventually(t, "the queue works again", func() bool {
-		var email struct{ Status string }
-		s.Call(t, http.MethodGet, "/v1/emails/"+accepted.ID, nil, &email)
-		return email.Status == "delivered"
-	})
+	accepted, err := api.Emails.Send(t.Context(), mailserver.EmailSend{From: "a@demo.test", To: []string{s.Bob().Email}, Text: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, api, accepted.ID) // the queue works again
 }
 
 // F-9, I-42: a server short of disk takes nothing, refuses nothing for good, and still lets people read.
@@ -164,10 +166,10 @@ func TestAFullDiskIsTemporaryAndReadingGoesOn_I42(t *testing.T) {
 	if err := s.Submit(s.Alice(), []string{s.Bob().Email}, "From: alice@demo.test\r\n\r\nx\r\n"); smtpCode(err) != 452 {
 		t.Errorf("port 465 answered %v, want 452", err)
 	}
-	var problem struct{ Code string }
-	res := s.Call(t, http.MethodPost, "/v1/emails", map[string]any{"from": "a@demo.test", "to": s.Bob().Email, "text": "x"}, &problem)
-	if res.StatusCode != http.StatusInsufficientStorage {
-		t.Errorf("the API answered %d %s, want 507", res.StatusCode, problem.Code)
+	var problem *mailserver.Problem
+	_, err = s.SDK(t).Emails.Send(t.Context(), mailserver.EmailSend{From: "a@demo.test", To: []string{s.Bob().Email}, Text: "x"})
+	if !errors.As(err, &problem) || problem.Status != http.StatusInsufficientStorage {
+		t.Errorf("the API answered %v, want 507", err)
 	}
 	c := s.IMAP(t, s.Alice())
 	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
@@ -185,15 +187,18 @@ func TestAFullDiskIsTemporaryAndReadingGoesOn_I42(t *testing.T) {
 func TestAFullMailboxIsToldAtRcptAndCounted_I16(t *testing.T) {
 	t.Parallel()
 	s := testenv.Start(t)
-	var users struct{ Items []struct{ ID, Email string } }
-	s.Call(t, http.MethodGet, "/v1/users?email="+s.Alice().Email, nil, &users)
-	if res := s.Call(t, http.MethodPatch, "/v1/users/"+users.Items[0].ID, map[string]any{"quota_bytes": 10}, nil); res.StatusCode != http.StatusOK {
-		t.Fatalf("set the quota: %d", res.StatusCode)
+	api := s.SDK(t)
+	alice, err := api.Users.GetByEmail(t.Context(), s.Alice().Email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Users.Update(t.Context(), alice.ID, mailserver.UserUpdate{QuotaBytes: new(int64(10))}); err != nil {
+		t.Fatalf("set the quota: %v", err)
 	}
 	if err := s.Arrive("x@outside.test", []string{s.Alice().Email}, fmt.Sprintf(letter, "one", "q1")); err != nil {
 		t.Fatalf("below the quota: %v", err)
 	}
-	err := s.Arrive("x@outside.test", []string{s.Alice().Email}, fmt.Sprintf(letter, "two", "q2"))
+	err = s.Arrive("x@outside.test", []string{s.Alice().Email}, fmt.Sprintf(letter, "two", "q2"))
 	if smtpCode(err) != 452 || !strings.Contains(err.Error(), "mailbox full") {
 		t.Errorf("above the quota: %v, want 452 mailbox full", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"github.com/mailserver-dev/mailserver/sdk/go"
 	"github.com/mailserver-dev/mailserver/server/app"
 	"github.com/mailserver-dev/mailserver/server/clock"
 	"github.com/mailserver-dev/mailserver/server/config"
@@ -182,6 +183,22 @@ func (s *Server) SubmitFrom(who app.Login, from string, to []string, message str
 		return err
 	}
 	return c.Quit()
+}
+
+// SDK gives a client of the API with the demo key.
+func (s *Server) SDK(t testing.TB, options ...mailserver.Option) *mailserver.Client {
+	t.Helper()
+	return s.SDKAs(t, s.Demo.APIKey, options...)
+}
+
+// SDKAs is SDK with another API key or access token.
+func (s *Server) SDKAs(t testing.TB, token string, options ...mailserver.Option) *mailserver.Client {
+	t.Helper()
+	c, err := mailserver.New("http://"+s.Address("http"), append([]mailserver.Option{mailserver.WithAPIKey(token)}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // Call makes an API request with the demo key and decodes the answer into out, when out is not nil.

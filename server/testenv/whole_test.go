@@ -1,7 +1,9 @@
 package testenv_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
+	"github.com/mailserver-dev/mailserver/sdk/go"
 	"github.com/mailserver-dev/mailserver/server/config"
 	"github.com/mailserver-dev/mailserver/server/pgtest"
 	"github.com/mailserver-dev/mailserver/server/testenv"
@@ -84,32 +87,19 @@ func fetchOne(t *testing.T, c *imapclient.Client, seq uint32) string {
 func TestAnAPIEmailReachesTheMailboxAndTheSink(t *testing.T) {
 	t.Parallel()
 	s := testenv.Start(t)
-	var accepted struct {
-		ID         string
-		Status     string
-		Recipients []struct {
-			Email      string
-			DeliveryID string `json:"delivery_id"`
-			Status     string
-		}
-	}
-	res := s.Call(t, http.MethodPost, "/v1/emails", map[string]any{
-		"from": "Shop <shop@demo.test>", "to": []string{s.Alice().Email, "x@elsewhere.test"}, "bcc": "bob@demo.test", "subject": "Grüße", "text": "hello",
-		"html": "<p>hello</p>", "attachments": []map[string]string{{"filename": "ä.txt", "content": "aGk="}}, "tags": []string{"receipt"},
-		"metadata": map[string]string{"order": "42"}, "headers": map[string]string{"X-Order": "42"},
-	}, &accepted)
-	if res.StatusCode != http.StatusAccepted || len(accepted.Recipients) != 3 {
-		t.Fatalf("%d %+v", res.StatusCode, accepted)
-	}
-	var email struct {
-		Status     string
-		Recipients []struct{ Email, Status, Transport string }
-		Metadata   map[string]string
-	}
-	testenv.Eventually(t, "the email is delivered", func() bool {
-		s.Call(t, http.MethodGet, "/v1/emails/"+accepted.ID, nil, &email)
-		return email.Status == "delivered"
+	client := s.SDK(t)
+	accepted, err := client.Emails.Send(t.Context(), mailserver.EmailSend{
+		From: "Shop <shop@demo.test>", To: []string{s.Alice().Email, "x@elsewhere.test"}, Bcc: []string{"bob@demo.test"}, Subject: "Grüße", Text: "hello",
+		HTML: "<p>hello</p>", Attachments: []mailserver.Attachment{{Filename: "ä.txt", Content: []byte("hi")}}, Tags: []mailserver.Tag{{Name: "receipt"}},
+		Metadata: map[string]string{"order": "42"}, Headers: map[string]string{"X-Order": "42"},
 	})
+	if err != nil || len(accepted.Recipients) != 3 {
+		t.Fatalf("%+v, %v", accepted, err)
+	}
+	email := wait(t, client, accepted.ID)
+	if email.Metadata["order"] != "42" || len(email.Tags) != 1 || email.Tags[0].Name != "receipt" {
+		t.Errorf("the email came back as %+v", email)
+	}
 	for _, r := range email.Recipients {
 		want := "local"
 		if strings.HasSuffix(r.Email, "elsewhere.test") {
@@ -127,18 +117,73 @@ func TestAnAPIEmailReachesTheMailboxAndTheSink(t *testing.T) {
 	if !strings.Contains(body, "X-Order: 42") || strings.Contains(strings.ToLower(body), "bcc:") || strings.Contains(body, "bob@demo.test") {
 		t.Errorf("the letter reads\n%s", body)
 	}
-	var events struct{ Items []struct{ Type string } }
+	var types []string
 	testenv.Eventually(t, "the history is complete", func() bool {
-		s.Call(t, http.MethodGet, "/v1/emails/"+accepted.ID+"/events", nil, &events)
-		return len(events.Items) == 4
+		types = nil
+		for e, err := range client.Emails.Events(t.Context(), accepted.ID) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			types = append(types, e.Type)
+		}
+		return len(types) == 4
 	})
-	if events.Items[0].Type != "email.accepted" || events.Items[1].Type != "email.delivered" {
-		t.Errorf("history %+v", events.Items)
+	if types[0] != "email.accepted" || types[1] != "email.delivered" {
+		t.Errorf("history %q", types)
 	}
-	var sink struct{ Items []struct{ To string } }
-	s.Call(t, http.MethodGet, "/v1/sink/messages", nil, &sink)
-	if len(sink.Items) != 1 || sink.Items[0].To != "x@elsewhere.test" {
-		t.Errorf("the sink holds %+v", sink.Items)
+	sink, err := client.Sink.List(t.Context(), mailserver.ListSink{})
+	if err != nil || len(sink.Items) != 1 || sink.Items[0].To != "x@elsewhere.test" {
+		t.Errorf("the sink holds %+v, %v", sink, err)
+	}
+}
+
+// wait gives an email when it is delivered.
+func wait(t *testing.T, client *mailserver.Client, id string) *mailserver.Email {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
+	defer cancel()
+	email, err := client.Emails.Wait(ctx, id, mailserver.EmailStatusDelivered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return email
+}
+
+// lossy does the first request of each method and loses the answer.
+type lossy struct {
+	lost map[string]int
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l *lossy) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err == nil && l.lost[req.Method] == 0 {
+		l.lost[req.Method] = res.StatusCode
+		res.Body.Close()
+		return nil, io.ErrUnexpectedEOF
+	}
+	return res, err
+}
+
+// DESIGN §4, idempotency: when the answer is lost on the way, the SDK asks again, and the email is sent once.
+func TestALostAnswerSendsNothingTwice(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t)
+	wire := &lossy{lost: map[string]int{}}
+	client := s.SDK(t, mailserver.WithHTTPClient(&http.Client{Transport: wire}))
+	accepted, err := client.Emails.Send(t.Context(), mailserver.EmailSend{From: "a@demo.test", To: []string{s.Bob().Email}, Text: "once"})
+	if err != nil || wire.lost[http.MethodPost] != http.StatusAccepted {
+		t.Fatalf("%v; the lost answer was %d", err, wire.lost[http.MethodPost])
+	}
+	var all []string
+	for e, err := range client.Emails.All(t.Context(), mailserver.ListEmails{Recipient: s.Bob().Email}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e.ID)
+	}
+	if len(all) != 1 || all[0] != accepted.ID {
+		t.Errorf("the server has %q, the answer was %s", all, accepted.ID)
 	}
 }
 
@@ -146,17 +191,13 @@ func TestAnAPIEmailReachesTheMailboxAndTheSink(t *testing.T) {
 func TestMailOfATestKeyTouchesNoMailbox(t *testing.T) {
 	t.Parallel()
 	s := testenv.Start(t)
-	var accepted struct{ ID string }
-	s.CallAs(t, s.Demo.TestAPIKey, http.MethodPost, "/v1/emails", map[string]any{"from": "a@demo.test", "to": s.Alice().Email, "text": "x"}, &accepted)
-	var email struct {
-		Status     string
-		Recipients []struct{ Transport string }
-	}
-	testenv.Eventually(t, "the test email is delivered", func() bool {
-		s.Call(t, http.MethodGet, "/v1/emails/"+accepted.ID, nil, &email)
-		return email.Status == "delivered"
+	accepted, err := s.SDKAs(t, s.Demo.TestAPIKey).Emails.Send(t.Context(), mailserver.EmailSend{
+		From: "a@demo.test", To: []string{s.Alice().Email}, Text: "x",
 	})
-	if email.Recipients[0].Transport != "test" {
+	if err != nil {
+		t.Fatal(err)
+	}
+	if email := wait(t, s.SDK(t), accepted.ID); email.Recipients[0].Transport != "test" {
 		t.Errorf("transport %q", email.Recipients[0].Transport)
 	}
 	status, err := s.IMAP(t, s.Alice()).Status("INBOX", &imap.StatusOptions{NumMessages: true}).Wait()
@@ -252,7 +293,9 @@ func TestAForgedVerdictIsRemovedOnArrival_I57(t *testing.T) {
 func TestTheLogHasIdsAndNoSecrets_S37(t *testing.T) {
 	t.Parallel()
 	s := testenv.Start(t)
-	s.Call(t, http.MethodGet, "/v1/domains", nil, nil)
+	if _, err := s.SDK(t).Domains.List(t.Context(), mailserver.ListDomains{}); err != nil {
+		t.Fatal(err)
+	}
 	s.IMAP(t, s.Alice())
 	if err := s.Submit(s.Alice(), []string{s.Bob().Email}, "From: alice@demo.test\r\n\r\nthe secret text\r\n"); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/mailserver-dev/mailserver/sdk/go"
 	"github.com/mailserver-dev/mailserver/server/config"
 	"github.com/mailserver-dev/mailserver/server/pg/local"
 )
@@ -37,6 +38,11 @@ type cli struct {
 	Config  configCmd  `cmd:"" help:"Show every setting with its value, its default and where the value comes from."`
 	Openapi openapiCmd `cmd:"" help:"Print the API's OpenAPI document."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+	Domain  domainCmd  `cmd:"" help:"Manage domains through the API."`
+	User    userCmd    `cmd:"" help:"Manage users through the API."`
+	DKIM    dkimCmd    `cmd:"" name:"dkim" help:"Manage DKIM keys through the API."`
+	Queue   queueCmd   `cmd:"" help:"See and steer the mail that waits, through the API."`
+	APIKey  apiKeyCmd  `cmd:"" name:"api-key" help:"Manage API keys through the API."`
 }
 
 // common are the flags of every server-side command.
@@ -58,6 +64,7 @@ func (c common) load(env environment, set config.Set) (*config.Config, error) {
 // environment is what a command may touch of the outside.
 type environment struct {
 	environ        []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -71,7 +78,7 @@ func (e environment) printJSON(v any) error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	env := environment{environ: config.Environ(), stdout: os.Stdout, stderr: os.Stderr}
+	env := environment{environ: config.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	code := run(ctx, os.Args[1:], env)
 	stop()
 	os.Exit(code)
@@ -95,7 +102,11 @@ func run(ctx context.Context, args []string, env environment) int {
 		fmt.Fprintf(env.stderr, "mailserver: %v\nRun \"mailserver --help\" for the commands.\n", err)
 		return exitUsage
 	}
-	return report(env, command.Run())
+	err = command.Run()
+	if err != nil && wantsJSON(command) {
+		err = errors.Join(err, env.printJSON(failureOf(err)))
+	}
+	return report(env, err)
 }
 
 // report prints an error as a person can use it and gives its exit code.
@@ -107,12 +118,18 @@ func report(env environment, err error) int {
 	if errors.As(err, &quiet) {
 		return exitError
 	}
+	var problem *mailserver.Problem
+	if errors.As(err, &problem) {
+		explainProblem(env.stderr, problem)
+		return exitError
+	}
 	fmt.Fprintf(env.stderr, "mailserver: %v\n", err)
 	var configErrors config.Errors
+	var missing *missingError
 	switch {
 	case errors.As(err, &configErrors):
 		return exitUsage
-	case local.Missing(err):
+	case errors.As(err, &missing), local.Missing(err):
 		return exitMissing
 	}
 	return exitError
