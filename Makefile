@@ -15,7 +15,7 @@ GOBUILD := go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSIO
 # make run: RESET=1 wipes the data first, SEED=none leaves out the sample mail, DATA=dir keeps it elsewhere than ./.run.
 DEV_FLAGS = $(if $(filter-out 0 no false,$(RESET)),--reset) $(if $(SEED),--seed '$(SEED)') $(if $(DATA),--data '$(DATA)')
 
-# make test ONLY=go,race runs these suites alone; make fuzz FUZZTIME=1m fuzzes each target longer; make chaos ARGS='...'.
+# make test ONLY=go,race runs these suites alone; make fuzz FUZZTIME=1m fuzzes each target longer; make chaos ARGS='...', make bench ARGS='-quick'.
 ONLY     ?=
 FUZZTIME ?= 20s
 ARGS     ?=
@@ -40,12 +40,18 @@ test: postgres clients tools .bin/suites ## set up and run every suite; ends wit
 	@.bin/suites run -only '$(ONLY)'
 
 .PHONY: e2e
-e2e: postgres clients .bin/suites ## run the end-to-end suite with curl, swaks and mbsync
+e2e: postgres clients sdk/typescript/node_modules/.installed .bin/suites ## run the end-to-end suite with curl, swaks, mbsync and the packed TypeScript SDK
 	@.bin/suites run -only build,e2e
 
 .PHONY: chaos
 chaos: postgres build ## kill the server under load again and again and count what was lost (minutes)
 	@go run ./server/cmd/chaos $(ARGS)
+
+# A missing peer is not the end: the server is measured alone and the table says why. MAILBENCH=dir adds an independent generator.
+.PHONY: bench
+bench: postgres build ## measure the server beside Postfix and Dovecot; ARGS='-quick' takes 3 minutes, without 15
+	@.ci/install-packages.sh peers || true
+	@go run ./server/cmd/bench $(ARGS)
 
 .PHONY: fuzz
 fuzz: .bin/suites ## fuzz every target for FUZZTIME
@@ -54,15 +60,19 @@ fuzz: .bin/suites ## fuzz every target for FUZZTIME
 .PHONY: lint
 lint: .bin/golangci-lint-$(GOLANGCI_VERSION) ## run the linters
 	@.bin/golangci-lint run ./...
+	@cd sdk/go && '$(CURDIR)/.bin/golangci-lint' run ./...
 
 .PHONY: fmt
 fmt: .bin/golangci-lint-$(GOLANGCI_VERSION) ## format the Go files and sort their imports
 	@.bin/golangci-lint fmt ./...
+	@cd sdk/go && '$(CURDIR)/.bin/golangci-lint' fmt ./...
 
 .PHONY: gen
-gen: build ## write the generated files anew: openapi/openapi.yaml
+gen: build sdk/typescript/node_modules/.installed ## write the generated files anew: openapi/openapi.yaml and the SDKs' code from it
 	@bin/mailserver openapi > openapi/openapi.yaml.new
 	@mv openapi/openapi.yaml.new openapi/openapi.yaml
+	@cd sdk/go/internal/gen && go run . -contract '$(CURDIR)/openapi/openapi.yaml' -out '$(CURDIR)/sdk/go'
+	@cd sdk/typescript && npm run --silent generate
 	@$(MAKE) build
 
 .PHONY: verify
@@ -85,7 +95,7 @@ clients:
 	@.ci/install-packages.sh clients || true
 
 .PHONY: tools
-tools: .bin/golangci-lint-$(GOLANGCI_VERSION) openapi/node_modules/.installed
+tools: .bin/golangci-lint-$(GOLANGCI_VERSION) openapi/node_modules/.installed sdk/typescript/node_modules/.installed
 
 # The file with the version in its name is the proof that the binary beside it is of that version.
 .bin/golangci-lint-$(GOLANGCI_VERSION):
@@ -100,6 +110,12 @@ openapi/node_modules/.installed: openapi/package.json openapi/package-lock.json
 	@command -v npm >/dev/null || { echo 'Node with npm is missing: install Node 20.19 or newer, then the same make command again' >&2; exit 3; }
 	@echo '==> installing the linter of the API contract (once)'
 	@cd openapi && npm ci --no-progress --loglevel=error
+	@touch $@
+
+sdk/typescript/node_modules/.installed: sdk/typescript/package.json sdk/typescript/package-lock.json
+	@command -v npm >/dev/null || { echo 'Node with npm is missing: install Node 20.19 or newer, then the same make command again' >&2; exit 3; }
+	@echo '==> installing what generates and checks the TypeScript SDK (once)'
+	@cd sdk/typescript && npm ci --no-progress --loglevel=error
 	@touch $@
 
 .PHONY: .bin/suites

@@ -28,10 +28,12 @@ func plan() []suite {
 	return []suite{
 		{"format", "gofumpt and import order of every Go file", 3 * time.Minute, checkFormat},
 		{"build", "bin/mailserver builds", 8 * time.Minute, checkBuild},
-		{"generated", "the API contract is current and lints with zero warnings", 2 * time.Minute, checkGenerated},
+		{"generated", "the API contract and the SDKs are current, and the contract lints with zero warnings", 5 * time.Minute, checkGenerated},
 		{"arch", "the import table of server/archtest", 3 * time.Minute, func(ctx context.Context, r *recorder) {
 			r.goTest(ctx, archPackage)
 		}},
+		{"sdk-go", "the Go SDK: vet, lint, tests under the race detector", 5 * time.Minute, testGoSDK},
+		{"sdk-ts", "the TypeScript SDK compiles, builds and keeps its promises", 4 * time.Minute, testTypeScript},
 		{"lint", "golangci-lint", 10 * time.Minute, func(ctx context.Context, r *recorder) {
 			r.check(ctx, "golangci-lint", linter, "run", "--color=never", "./...")
 		}},
@@ -43,7 +45,7 @@ func plan() []suite {
 		{"whole-root", "a whole server as root", 5 * time.Minute, func(ctx context.Context, r *recorder) {
 			testWhole(ctx, r, true)
 		}},
-		{"e2e", "curl, swaks and mbsync against bin/mailserver", 8 * time.Minute, testE2E},
+		{"e2e", "curl, swaks, mbsync and the TypeScript SDK against bin/mailserver", 8 * time.Minute, testE2E},
 	}
 }
 
@@ -94,6 +96,8 @@ func checkBuild(ctx context.Context, r *recorder) {
 
 func checkGenerated(ctx context.Context, r *recorder) {
 	compareContract(ctx, r)
+	compareGoSDK(ctx, r)
+	compareTypeScript(ctx, r)
 	lintContract(ctx, r)
 }
 
