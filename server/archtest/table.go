@@ -41,7 +41,7 @@ func Table() Rules {
 			},
 			tierEdges(),
 			{"server/app"},
-			{"server/cmd", "server/cmd/chaos", "server/testenv", "server/archtest"},
+			{"server/cmd", "server/cmd/chaos", "server/cmd/bench", "server/testenv", "server/archtest"},
 		},
 		Arrows:       arrows(),
 		Never:        never(),
@@ -176,7 +176,7 @@ func fences() []Fence {
 		{"github.com/pquerna/otp", []string{"server/account"}, "ask server/account to check a code"},
 		{
 			Module + "/sdk/go",
-			[]string{"server/cmd", "server/cmd/chaos", "server/testenv"},
+			[]string{"server/cmd", "server/cmd/chaos", "server/cmd/bench", "server/testenv"},
 			"only the command line and the tests are clients of the API",
 		},
 	}

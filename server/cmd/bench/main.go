@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/mailserver-dev/mailserver/server/config"
+)
+
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitMissing = 3
+)
+
+// options are the flags.
+type options struct {
+	quick   bool
+	gates   bool
+	noPeer  bool
+	keep    bool
+	rounds  int
+	box     int
+	only    []string
+	data    string // absolute
+	report  string
+	binary  string // absolute
+	foreign string // folder of the independent generator
+	environ []string
+}
+
+// plan gives the amount of work.
+func (o options) plan() plan {
+	p := fullPlan()
+	if o.quick {
+		p = quickPlan()
+	}
+	if o.rounds > p.rounds { // more work gets more time
+		p.deadline = p.deadline * time.Duration(o.rounds) / time.Duration(p.rounds)
+		p.foreign = p.foreign * time.Duration(o.rounds) / time.Duration(p.rounds)
+	}
+	if o.rounds > 0 {
+		p.rounds = o.rounds
+	}
+	if o.box > 0 {
+		p.deadline += time.Duration(max(0, o.box-p.box)) * timePerMessage
+		p.box = o.box
+	}
+	return p
+}
+
+// timePerMessage is added to the time of a run for each message that the large mailbox holds more than usual, on both servers.
+const timePerMessage = 40 * time.Millisecond
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := bench(ctx, os.Args[1:], config.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// bench runs everything and returns the exit code.
+func bench(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, environ, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	if _, err := os.Stat(o.binary); err != nil {
+		fmt.Fprintf(stderr, "%v: run make build first\n", err)
+		return exitMissing
+	}
+	res, err := run(ctx, o, stdout)
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		res.problem("interrupted")
+	case err != nil:
+		res.problem("the run itself: %v", err)
+	}
+	if err := res.write(o.report); err != nil {
+		res.problem("write the report: %v", err)
+	}
+	res.print(stdout)
+	fmt.Fprintln(stdout, "written to", o.report)
+	if !res.OK {
+		return exitFailed
+	}
+	return exitOK
+}
+
+func parse(args, environ []string, out io.Writer) (options, error) {
+	o := options{environ: environ}
+	only := ""
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.BoolVar(&o.quick, "quick", false, "a short run: one round, at most 3 minutes")
+	flags.BoolVar(&o.gates, "gates", false, "fail when a gate is missed")
+	flags.BoolVar(&o.noPeer, "no-peer", false, "leave Postfix and Dovecot out")
+	flags.BoolVar(&o.keep, "keep", false, "keep the folder after a good run too")
+	flags.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 3, or 1 with -quick)")
+	flags.IntVar(&o.box, "mailbox", 0, "messages in the large mailbox (default 10000, or 2000 with -quick; lists have gates from 50000 on)")
+	flags.StringVar(&only, "only", "", "comma-separated: memory, ingest, submission, push, fetch (default all)")
+	flags.StringVar(&o.data, "data", "", "folder of this run, new or empty (default .run/bench/<time>)")
+	flags.StringVar(&o.report, "report", "", "file of the report (default .run/bench/<time>.json)")
+	flags.StringVar(&o.binary, "server", "bin/mailserver", "the program under test")
+	flags.StringVar(&o.foreign, "mailbench", config.Getenv(environ, foreignVariable), "folder of an independent generator; the default is that of the variable MAILBENCH")
+	if err := flags.Parse(args); err != nil {
+		return o, fmt.Errorf("usage: bench [flags]: %w", err)
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("bench takes flags only, not %q", flags.Arg(0))
+	}
+	if o.rounds < 0 || o.box < 0 {
+		return o, errors.New("-rounds and -mailbox must not be negative")
+	}
+	known := []string{"memory", "ingest", "submission", "push", "fetch"}
+	for word := range strings.SplitSeq(only, ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			continue
+		}
+		if !slices.Contains(known, word) {
+			return o, fmt.Errorf("-only %q is not one of %s", word, strings.Join(known, ", "))
+		}
+		o.only = append(o.only, word)
+	}
+	return o, o.paths(time.Now())
+}
+
+// paths completes the paths of a run that begins now.
+func (o *options) paths(now time.Time) error {
+	base := filepath.Join(".run", "bench", now.UTC().Format("20060102-150405"))
+	if o.data == "" {
+		o.data = base
+	}
+	if o.report == "" {
+		o.report = base + ".json"
+	}
+	for _, path := range []*string{&o.data, &o.binary} {
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
+	}
+	return nil
+}
