@@ -75,7 +75,7 @@ function describe(document, path, verb, operation) {
     binary: media.length > 0 && media.every(([name]) => !name.includes("json")),
     upload: isUpload(operation.requestBody && resolve(document, operation.requestBody)),
     stream: media.some(([name]) => name === "text/event-stream"),
-    item: isPage(document, media),
+    item: isPage(document, media) && at("query").some((p) => p.name === "cursor"),
   };
 }
 
@@ -85,7 +85,7 @@ function isUpload(body) {
   return media.length > 0 && media.every((name) => !name.includes("json"));
 }
 
-/** Whether an answer is a page: items and next_cursor. */
+/** Whether an answer is a page: items and next_cursor. A list that takes no cursor is always on one page. */
 function isPage(document, media) {
   const schema = media.length === 1 ? resolve(document, media[0][1].schema ?? {}) : {};
   return Boolean(schema.properties?.items && schema.properties?.next_cursor);

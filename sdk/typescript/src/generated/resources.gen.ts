@@ -356,13 +356,6 @@ export class DomainsApi {
   }
 
   /**
-   * Goes over all pages of `listDnsRecords`, asking for each when it is needed.
-   */
-  allDnsRecords(domainId: string, query?: Filters<t.ListDnsRecordsData["query"]>, options?: CallOptions): AsyncGenerator<ItemOf<t.ListDnsRecordsResponse>, void, undefined> {
-    return pages((at) => this.listDnsRecords(domainId, { ...query, ...at }, options));
-  }
-
-  /**
    * Read a domain's smart host.
    *
    * Gives the smart host, without its password; 404 when the domain has none.
