@@ -33,7 +33,7 @@ ALTER TABLE email ALTER COLUMN expires_at SET NOT NULL;
 ALTER TABLE email_recipient
     -- next_at is when the recipient is due; wake_at is when the scanner looks, which it moves forward itself.
     ADD COLUMN wake_at timestamptz,
-    -- lease names the worker that is sending, while the status is "sending".
+    -- lease names the worker that is sending, while there is one.
     ADD COLUMN lease text NOT NULL DEFAULT '',
     -- What the last attempt met: host, address, TLS version, milliseconds, and the class of the answer (mail-rules 3.5).
     ADD COLUMN last_host text NOT NULL DEFAULT '',
@@ -46,19 +46,24 @@ UPDATE email_recipient SET wake_at = next_at;
 ALTER TABLE email_recipient ALTER COLUMN wake_at SET NOT NULL;
 
 DROP INDEX email_recipient_due_idx;
-CREATE INDEX email_recipient_wake_idx ON email_recipient (wake_at) WHERE status IN ('queued', 'deferred', 'sending');
+CREATE INDEX email_recipient_wake_idx ON email_recipient (wake_at) WHERE status IN ('queued', 'deferred');
 CREATE INDEX email_recipient_queue_idx ON email_recipient (destination, next_at, email_id, position)
-    WHERE status IN ('queued', 'deferred', 'sending');
+    WHERE status IN ('queued', 'deferred');
 -- The pages of the queue, held recipients included.
-CREATE INDEX email_recipient_open_idx ON email_recipient (id) WHERE status IN ('queued', 'deferred', 'sending', 'held');
+CREATE INDEX email_recipient_open_idx ON email_recipient (id) WHERE status IN ('queued', 'deferred', 'held');
+
+-- Room for the versions of a row: a claim changes nothing that is indexed, and a result follows soon.
+ALTER TABLE email_recipient SET (fillfactor = 60);
+ALTER TABLE email SET (fillfactor = 60);
 
 -- +goose Down
 
+ALTER TABLE email RESET (fillfactor);
+ALTER TABLE email_recipient RESET (fillfactor);
 DROP INDEX email_recipient_open_idx;
 DROP INDEX email_recipient_queue_idx;
 DROP INDEX email_recipient_wake_idx;
 CREATE INDEX email_recipient_due_idx ON email_recipient (next_at) WHERE status IN ('queued', 'deferred');
-UPDATE email_recipient SET status = 'queued' WHERE status = 'sending';
 ALTER TABLE email_recipient
     DROP COLUMN wake_at, DROP COLUMN lease, DROP COLUMN last_host, DROP COLUMN last_tls, DROP COLUMN last_class, DROP COLUMN last_ms,
     DROP COLUMN reported;

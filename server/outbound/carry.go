@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -176,51 +177,83 @@ func (s *Service) settleOnce(ctx context.Context, token string, g group, results
 			settled = append(settled, r)
 		}
 	}
-	if len(settled) == 0 {
-		return nil
-	}
-	var written []Recipient
-	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if written, err = settleClaimed(ctx, tx, token, settled); err != nil || len(written) == 0 {
+	for len(settled) > 0 {
+		taken, err := s.write(ctx, token, g.email, settled)
+		if err != nil {
 			return err
 		}
-		return s.record(ctx, tx, g.email, written)
-	})
-	if err != nil {
-		return err
-	}
-	g.email.fresh = false
-	for i := range written {
-		s.count(g.email, written[i])
+		if len(taken) == 0 {
+			g.email.fresh = false
+			for i := range settled {
+				s.count(g.email, settled[i])
+			}
+			return nil
+		}
+		settled = slices.DeleteFunc(settled, func(r Recipient) bool { return slices.Contains(taken, r.ID) })
 	}
 	return nil
 }
 
-// record writes what follows from results: the signature that went out, the events, the email's own state, the report of a
-// failure.
+// write stores results and what follows from them in one transaction and one round trip. When some recipients are not this
+// worker's any more nothing is written, and they are given back.
+func (s *Service) write(ctx context.Context, token string, e *Email, settled []Recipient) (taken []mail.DeliveryID, err error) {
+	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		b := &pgx.Batch{}
+		for i := range settled {
+			queueSettle(b, token, &settled[i])
+		}
+		if err := queueRecord(b, e, settled); err != nil {
+			return err
+		}
+		if taken, err = sendSettle(ctx, tx, b, settled); err != nil {
+			return err
+		}
+		if len(taken) > 0 {
+			return errTaken
+		}
+		return reportLater(ctx, tx, e, settled)
+	})
+	if errors.Is(err, errTaken) {
+		return taken, nil
+	}
+	return nil, err
+}
+
+var errTaken = errors.New("another worker has some of the recipients")
+
+// record writes what follows from results that were written: the signature that went out, the events, the email's own state, the
+// report of a failure.
 func (s *Service) record(ctx context.Context, tx pgx.Tx, e *Email, written []Recipient) error {
+	b := &pgx.Batch{}
+	if err := queueRecord(b, e, written); err != nil {
+		return err
+	}
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return fmt.Errorf("record results: %w", err)
+	}
+	return reportLater(ctx, tx, e, written)
+}
+
+func queueRecord(b *pgx.Batch, e *Email, written []Recipient) error {
 	events := make([]event.Event, len(written))
 	for i := range written {
 		events[i] = resultEvent(e, &written[i])
 	}
-	b := &pgx.Batch{}
 	if err := event.AppendBatch(b, written[0].UpdatedAt, events...); err != nil {
 		return err
-	}
-	if e.fresh {
-		b.Queue(sqlPrepared, e.ID, e.Signature, e.EightBit)
 	}
 	// The email's row is locked before its recipients are looked at, so that the last two of them cannot both miss that they
 	// were the last.
 	b.Queue(sqlLockEmail, e.ID)
-	b.Queue(sqlSettleEmail, e.ID)
-	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("record results: %w", err)
-	}
-	if slices.ContainsFunc(written, func(r Recipient) bool { return r.Status == Bounced || r.Status == Failed }) && reportable(e) {
-		return queue.Insert(ctx, tx, ReportArgs{Email: e.ID})
-	}
+	b.Queue(sqlSettleEmail, e.ID, e.fresh, e.Signature, e.EightBit)
 	return nil
+}
+
+func reportLater(ctx context.Context, tx pgx.Tx, e *Email, written []Recipient) error {
+	if !reportable(e) || !slices.ContainsFunc(written, func(r Recipient) bool { return r.Status == Bounced || r.Status == Failed }) {
+		return nil
+	}
+	return queue.Insert(ctx, tx, ReportArgs{Email: e.ID})
 }
 
 // judge turns the result of a dialogue into the recipient's state (O-23).
@@ -270,35 +303,33 @@ func inWords(age time.Duration) string {
 	return fmt.Sprintf("%d minutes", int(age/time.Minute))
 }
 
-// Results count for who was claimed by this worker and is not finished; a delivery counts whoever claims the recipient by now,
-// for it cannot be undone.
+// A result counts for who was claimed by this worker and is not finished; a delivery counts whoever has claimed the recipient by
+// now, for it cannot be undone.
 const sqlSettle = `
 UPDATE email_recipient r
-SET status = u.status, attempts = u.attempts, next_at = u.next_at, wake_at = u.next_at, lease = '', transport = u.transport,
-    last_reply = u.reply, last_host = u.host, last_tls = u.tls, last_class = u.class, last_ms = u.ms, updated_at = $3
-FROM unnest($1::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::int[])
-    AS u (id, status, attempts, next_at, transport, reply, host, tls, class, ms)
-WHERE r.id = u.id AND r.status IN ('queued', 'deferred', 'sending', 'held') AND (r.lease = $2 OR u.status = 'delivered')
-RETURNING r.id`
+SET status = $3, attempts = $4, next_at = $5, wake_at = $5, lease = '', transport = $6, last_reply = $7, last_host = $8, last_tls = $9,
+    last_class = $10, last_ms = $11, updated_at = $12
+WHERE r.id = $1 AND r.status IN ('queued', 'deferred', 'held') AND (r.lease = $2 OR $3 = 'delivered')`
 
-// settleClaimed gives those recipients whose result was written.
-func settleClaimed(ctx context.Context, q pg.Querier, token string, list []Recipient) ([]Recipient, error) {
-	n := len(list)
-	ids, statuses, attempts, next := make([]string, n), make([]string, n), make([]int, n), make([]time.Time, n)
-	transports, replies, hosts := make([]string, n), make([]string, n), make([]string, n)
-	tls, classes, ms := make([]string, n), make([]string, n), make([]int64, n)
-	for i, r := range list {
-		ids[i], statuses[i], attempts[i], next[i] = r.ID.UUID(), string(r.Status), r.Attempts, r.NextAt
-		transports[i], replies[i], hosts[i] = r.Transport, r.LastReply, r.Host
-		tls[i], classes[i], ms[i] = r.TLS, r.Class, r.Took.Milliseconds()
+func queueSettle(b *pgx.Batch, token string, r *Recipient) {
+	b.Queue(sqlSettle, r.ID, token, string(r.Status), r.Attempts, r.NextAt, r.Transport, r.LastReply, r.Host, r.TLS, r.Class,
+		r.Took.Milliseconds(), r.UpdatedAt)
+}
+
+// sendSettle sends the batch, which begins with the results, and gives the recipients whose result was not written.
+func sendSettle(ctx context.Context, tx pgx.Tx, b *pgx.Batch, settled []Recipient) (taken []mail.DeliveryID, err error) {
+	results := tx.SendBatch(ctx, b)
+	for _, r := range settled {
+		tag, err := results.Exec()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("settle recipients: %w", err), results.Close())
+		}
+		if tag.RowsAffected() == 0 {
+			taken = append(taken, r.ID)
+		}
 	}
-	rows, err := q.Query(ctx, sqlSettle, ids, token, list[0].UpdatedAt, statuses, attempts, next, transports, replies, hosts, tls, classes, ms)
-	if err != nil {
-		return nil, fmt.Errorf("settle recipients: %w", err)
+	if err := results.Close(); err != nil {
+		return nil, fmt.Errorf("record results: %w", err)
 	}
-	written, err := pgx.CollectRows(rows, pgx.RowTo[mail.DeliveryID])
-	if err != nil {
-		return nil, fmt.Errorf("settle recipients: %w", err)
-	}
-	return slices.DeleteFunc(list, func(r Recipient) bool { return !slices.Contains(written, r.ID) }), nil
+	return taken, nil
 }

@@ -39,7 +39,7 @@ func (DrainArgs) InsertOpts() queue.InsertOpts { return queue.InsertOpts{Queue: 
 
 const sqlHasDue = `
 SELECT EXISTS (SELECT FROM email_recipient r
-    WHERE r.destination = $1 AND r.status IN ('queued', 'deferred', 'sending') AND r.next_at <= $2 AND NOT r.local AND r.transport <> 'test')`
+    WHERE r.destination = $1 AND r.status IN ('queued', 'deferred') AND r.next_at <= $2 AND NOT r.local AND r.transport <> 'test')`
 
 // Drain sends everything that is due for a destination, unless another worker is at it: then that one is told to look again.
 // It is safe to run any number of times and after any crash.

@@ -244,7 +244,7 @@ func TestWhatAKilledWorkerWasSendingMovesAgain_O30(t *testing.T) {
 	e := w.accept("x@far.test")
 	w.exec(`DELETE FROM river_job`)
 	w.exec(`INSERT INTO destination (name, lease, lease_until) VALUES ('far.test', 'dead', now() + interval '20 seconds')`)
-	w.exec(`UPDATE email_recipient SET status = 'sending', lease = 'dead', wake_at = $1`, w.clk.Now().Add(30*time.Second))
+	w.exec(`UPDATE email_recipient SET lease = 'dead', wake_at = $1`, w.clk.Now().Add(30*time.Second))
 	w.clk.Advance(31 * time.Second)
 	w.wake()
 	if n := w.drains("far.test"); n != 0 {
@@ -483,7 +483,7 @@ func TestAStoppedWorkerGivesBackWhatItHasNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate.Open()
-	if n := query[int](w, `SELECT count(*) FROM email_recipient WHERE status = 'sending' OR lease <> ''`); n != 0 {
+	if n := query[int](w, `SELECT count(*) FROM email_recipient WHERE lease <> ''`); n != 0 {
 		t.Fatalf("%d recipients are left in the hands of the dead", n)
 	}
 	w.out.CloseFleet()

@@ -65,7 +65,7 @@ func (s *Service) scan(ctx context.Context) (time.Duration, error) {
 	return min(max(next.Sub(s.clock.Now()), scanLeast), scanMost), nil
 }
 
-const sqlNextWake = `SELECT min(wake_at) FROM email_recipient WHERE status IN ('queued', 'deferred', 'sending')`
+const sqlNextWake = `SELECT min(wake_at) FROM email_recipient WHERE status IN ('queued', 'deferred')`
 
 // WakeDue inserts a wake-up job for what is due: recipients whose job died with its process, and those whose deferral has
 // passed. It gives how many recipients it looked at, at most dueBatch.
@@ -115,7 +115,7 @@ const sqlDue = `
 WITH d AS MATERIALIZED (
     SELECT r.id, r.email_id, r.destination, r.local OR r.transport = 'test' OR $3::boolean AS near
     FROM email_recipient r
-    WHERE r.status IN ('queued', 'deferred', 'sending') AND r.wake_at <= $1
+    WHERE r.status IN ('queued', 'deferred') AND r.wake_at <= $1
     ORDER BY r.wake_at
     LIMIT $7
     FOR UPDATE OF r SKIP LOCKED),

@@ -109,13 +109,13 @@ func getEmail(ctx context.Context, q pg.Querier, id mail.EmailID) (*Email, error
 	return pgx.CollectExactlyOneRow(rows, scanEmail)
 }
 
-// The email's own state is derived from its recipients; see summarise, which says the same in Go. Most attempts change nothing
-// here, and then nothing is written.
+// The email's own state is derived from its recipients; see summarise, which says the same in Go. With $2 the signature and
+// what else is known of the bytes are stored too; the first ones stay, because what was sent once is sent again byte for byte.
+// Most later attempts change nothing here, and then nothing is written.
 const sqlSettleEmail = `
 WITH s AS (
     SELECT CASE
         WHEN bool_or(status = 'queued') THEN 'queued'
-        WHEN bool_or(status = 'sending') THEN 'sending'
         WHEN bool_or(status = 'deferred') THEN 'deferred'
         WHEN bool_or(status = 'held') THEN 'held'
         WHEN bool_or(status = 'bounced') THEN 'bounced'
@@ -123,7 +123,11 @@ WITH s AS (
         WHEN bool_or(status = 'delivered') THEN 'delivered'
         ELSE 'cancelled' END AS status
     FROM email_recipient WHERE email_id = $1)
-UPDATE email e SET status = s.status FROM s WHERE e.id = $1 AND e.status <> s.status`
+UPDATE email e
+SET status = s.status, prepared = e.prepared OR $2,
+    signature = CASE WHEN $2 AND NOT e.prepared THEN $3 ELSE e.signature END,
+    eight_bit = CASE WHEN $2 AND NOT e.prepared THEN $4 ELSE e.eight_bit END
+FROM s WHERE e.id = $1 AND (e.status <> s.status OR $2::boolean AND NOT e.prepared)`
 
 const sqlLockEmail = `SELECT id FROM email WHERE id = $1 FOR NO KEY UPDATE`
 
@@ -143,16 +147,13 @@ func getEmails(ctx context.Context, q pg.Querier, ids []mail.EmailID) (map[mail.
 	return byID, err
 }
 
-// The first preparation that is stored stays: what was sent once is sent again byte for byte.
-const sqlPrepared = `UPDATE email SET signature = $2, eight_bit = $3, prepared = true WHERE id = $1 AND NOT prepared`
-
 // settleEmail derives the email's state from its recipients, with its row locked; see record.
 func settleEmail(ctx context.Context, q pg.Querier, id mail.EmailID) error {
 	var got mail.EmailID
 	if err := q.QueryRow(ctx, sqlLockEmail, id).Scan(&got); err != nil {
 		return fmt.Errorf("lock email: %w", err)
 	}
-	if _, err := q.Exec(ctx, sqlSettleEmail, id); err != nil {
+	if _, err := q.Exec(ctx, sqlSettleEmail, id, false, "", false); err != nil {
 		return fmt.Errorf("settle email: %w", err)
 	}
 	return nil

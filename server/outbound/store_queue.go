@@ -11,7 +11,7 @@ import (
 )
 
 // open are the states without a final result; the partial indexes of email_recipient say the same.
-const open = `r.status IN ('queued', 'deferred', 'sending', 'held')`
+const open = `r.status IN ('queued', 'deferred', 'held')`
 
 const selectEntry = `
 SELECT ` + recipientColumns + `, e.domain_id, e.envelope_from, e.subject, e.created_at, e.expires_at
@@ -23,7 +23,7 @@ const sqlListQueue = selectEntry + ` AND ($1::boolean OR e.domain_id = ANY ($2::
     AND ($4::uuid IS NULL OR e.domain_id = $4)
     AND ($5::uuid IS NULL OR r.email_id = $5)
     AND ($6::text IS NULL OR r.destination = $6)
-    AND ($7::text IS NULL OR r.status = $7)
+    AND ($7::text IS NULL OR ` + shownStatus + ` = $7)
 ORDER BY r.id
 LIMIT $8`
 
@@ -88,8 +88,8 @@ func scanEntry(row pgx.CollectableRow) (Entry, error) {
 // $1 to $3 say who looks and, for $3, one domain; $4 after which name, $5 one name, $6 now, $7 how many.
 const sqlListDestinations = `
 WITH c AS (
-    SELECT r.destination AS name, count(*) FILTER (WHERE r.status = 'queued') AS queued,
-        count(*) FILTER (WHERE r.status = 'deferred') AS deferred, count(*) FILTER (WHERE r.status = 'sending') AS sending,
+    SELECT r.destination AS name, count(*) FILTER (WHERE r.status = 'queued' AND r.lease = '') AS queued,
+        count(*) FILTER (WHERE r.status = 'deferred' AND r.lease = '') AS deferred, count(*) FILTER (WHERE r.lease <> '') AS sending,
         count(*) FILTER (WHERE r.status = 'held') AS held, min(r.next_at) FILTER (WHERE r.status <> 'held') AS next_at,
         min(e.created_at) AS oldest
     FROM email_recipient r JOIN email e ON e.id = r.email_id
@@ -142,4 +142,4 @@ func makeDue(ctx context.Context, q pg.Querier, v view, now time.Time, f RetryFi
 const sqlForgetDestinations = `
 DELETE FROM destination d
 WHERE NOT d.held AND d.failures = 0 AND (d.lease IS NULL OR d.lease_until < now()) AND COALESCE(d.last_attempt_at, '-infinity') < $1
-    AND NOT EXISTS (SELECT FROM email_recipient r WHERE r.destination = d.name AND r.status IN ('queued', 'deferred', 'sending'))`
+    AND NOT EXISTS (SELECT FROM email_recipient r WHERE r.destination = d.name AND r.status IN ('queued', 'deferred'))`

@@ -35,7 +35,10 @@ func queueRecipients(b *pgx.Batch, e *Email) error {
 	return nil
 }
 
-const recipientColumns = `r.id, r.email_id, r.position, r.address, r.kind, r.destination, r.local, r.status, r.attempts, r.next_at,
+// Who waits and has a lease written on it is being sent to.
+const shownStatus = `CASE WHEN r.lease <> '' AND r.status IN ('queued', 'deferred') THEN 'sending' ELSE r.status END`
+
+const recipientColumns = `r.id, r.email_id, r.position, r.address, r.kind, r.destination, r.local, ` + shownStatus + `, r.attempts, r.next_at,
     r.transport, r.last_reply, r.updated_at, r.last_host, r.last_tls, r.last_class, r.last_ms`
 
 const sqlRecipients = `SELECT ` + recipientColumns + ` FROM email_recipient r WHERE r.email_id = ANY ($1::uuid[]) ORDER BY r.email_id, r.position`
@@ -95,6 +98,9 @@ func addRecipients(ctx context.Context, q pg.Querier, emails []*Email) error {
 	for _, r := range all {
 		e := byID[r.email]
 		e.Recipients = append(e.Recipients, r.Recipient)
+		if r.Status == Sending { // it is not written on the email, which would cost a row version at each attempt
+			e.Status = Sending
+		}
 	}
 	return err
 }
@@ -135,4 +141,4 @@ func settleRecipient(ctx context.Context, q pg.Querier, r *Recipient) error {
 	return nil
 }
 
-const sqlDepth = `SELECT count(*) FROM email_recipient WHERE status IN ('queued', 'deferred', 'sending')`
+const sqlDepth = `SELECT count(*) FROM email_recipient WHERE status IN ('queued', 'deferred')`

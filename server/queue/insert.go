@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -77,10 +78,13 @@ func InsertMany(ctx context.Context, tx pgx.Tx, items []Item) error {
 	return nil
 }
 
-// inserter makes a client that only inserts. It costs a few microseconds, so nothing needs to be carried around. It does not
-// notify by itself: River would do so inside the transaction, where it slows all commits down (D-41), and would leave out every
-// second one within its cooldown, whose job then waits for the poll.
-func inserter() (*river.Client[pgx.Tx], error) {
+// inserter gives a client that only inserts: it is never started and has no pool, so that one serves every database; a new one for
+// each insert would ask for the server's version each time. It does not notify by itself: River would do so inside the
+// transaction, where it slows all commits down (D-41), and would leave out every second one within its cooldown, whose job then
+// waits for the poll.
+var inserter = sync.OnceValues(newInserter) //nolint:gochecknoglobals // it holds nothing but constants
+
+func newInserter() (*river.Client[pgx.Tx], error) {
 	client, err := river.NewClient(silentDriver{riverpgxv5.New(nil)}, &river.Config{
 		ID:          "inserter", // never started
 		Logger:      slog.New(slog.DiscardHandler),
