@@ -94,6 +94,8 @@ type Metrics struct {
 	auth        map[authLabels]prometheus.Counter
 	connections map[ConnProtocol]prometheus.Gauge
 	queueDepth  atomic.Pointer[func() float64]
+	outgoing    prometheus.Gauge
+	outgoingMax prometheus.Gauge
 }
 
 // NewMetrics returns the metrics in a registry of their own.
@@ -116,6 +118,8 @@ func NewMetrics() *Metrics {
 		Name: "mailserver_queue_depth",
 		Help: "Recipients waiting to be delivered.",
 	}, m.depth))
+	m.outgoing = m.gauge("mailserver_outbound_connections", "Dialogues with other servers that are running.")
+	m.outgoingMax = m.gauge("mailserver_outbound_connections_limit", "How many such dialogues may run at once on this node.")
 	m.labelled()
 	return m
 }
@@ -158,6 +162,12 @@ func (m *Metrics) counter(name, help string) prometheus.Counter {
 	return c
 }
 
+func (m *Metrics) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	m.registry.MustRegister(g)
+	return g
+}
+
 func (m *Metrics) depth() float64 {
 	if f := m.queueDepth.Load(); f != nil {
 		return (*f)()
@@ -176,6 +186,22 @@ func (m *Metrics) SetQueueDepth(depth func() float64) {
 	if m != nil {
 		m.queueDepth.Store(&depth)
 	}
+}
+
+// SetOutboundLimit tells how many dialogues with other servers may run at once (A40).
+func (m *Metrics) SetOutboundLimit(n int) {
+	if m != nil {
+		m.outgoingMax.Set(float64(n))
+	}
+}
+
+// OutboundDialogue counts a dialogue with another server until the function that it gives is called.
+func (m *Metrics) OutboundDialogue() (ended func()) {
+	if m == nil {
+		return func() {}
+	}
+	m.outgoing.Inc()
+	return m.outgoing.Dec
 }
 
 // MessageReceived counts a message accepted from another server (A68).

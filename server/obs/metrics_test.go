@@ -36,6 +36,7 @@ func TestEveryMetricOfTheContractIsThereAtZeroFromTheStart_A68_A76(t *testing.T)
 	want := []string{
 		"mailserver_messages_received_total", "mailserver_messages_sent_total", "mailserver_messages_bounced_total",
 		"mailserver_quota_exceeded_total", "mailserver_queue_depth", "mailserver_content_missing_total",
+		"mailserver_outbound_connections", "mailserver_outbound_connections_limit",
 		"mailserver_delivery_duration_seconds_count", "mailserver_delivery_duration_seconds_sum",
 		`mailserver_delivery_duration_seconds_bucket{le="+Inf"}`,
 	}
@@ -79,6 +80,9 @@ func TestEachMethodMovesItsOwnSeries(t *testing.T) {
 	m.QuotaExceeded()
 	m.ContentMissing()
 	m.SetQueueDepth(func() float64 { return 42 })
+	m.SetOutboundLimit(200)
+	m.OutboundDialogue()
+	m.OutboundDialogue()()
 	closed := m.ConnectionOpened(obs.ConnIMAP)
 	m.ConnectionOpened(obs.ConnHTTP)()
 	m.ConnectionOpened("odd")()
@@ -100,6 +104,8 @@ func TestEachMethodMovesItsOwnSeries(t *testing.T) {
 		"mailserver_quota_exceeded_total":                                    "1",
 		"mailserver_content_missing_total":                                   "1",
 		"mailserver_queue_depth":                                             "42",
+		"mailserver_outbound_connections":                                    "1",
+		"mailserver_outbound_connections_limit":                              "200",
 		`mailserver_active_connections{protocol="imap"}`:                     "1",
 	}
 	if diff := cmp.Diff(want, moved); diff != "" {
@@ -124,6 +130,8 @@ func TestNoMetricsAtAllIsAllowed(t *testing.T) {
 	m.QuotaExceeded()
 	m.ContentMissing()
 	m.SetQueueDepth(nil)
+	m.SetOutboundLimit(1)
+	m.OutboundDialogue()()
 	m.ConnectionOpened(obs.ConnSMTP)()
 }
 

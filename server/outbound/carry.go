@@ -27,6 +27,7 @@ func (s *Service) carry(ctx context.Context, name, token string, g group) (out o
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
+		defer s.metrics.OutboundDialogue()()
 	case <-ctx.Done():
 		return outcome{}
 	}

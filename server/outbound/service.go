@@ -98,6 +98,7 @@ type Service struct {
 // New makes the flow; it starts nothing.
 func New(cfg Config, d Deps) *Service {
 	cfg.complete()
+	d.Metrics.SetOutboundLimit(cfg.Connections)
 	return &Service{
 		cfg: cfg, pool: d.Pool, clock: d.Clock, log: d.Log, bodies: d.Bodies, domains: d.Domains, accounts: d.Accounts,
 		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections), beforeRelease: func() {},
