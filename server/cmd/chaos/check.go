@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The classes of what can be wrong.
@@ -17,10 +18,11 @@ const (
 	classCounter    = "counter"    // STATUS, SEARCH or the API disagree with FETCH
 	classTorn       = "torn"       // a letter reached one of its recipients and not the other
 	classUnsettled  = "unsettled"  // an acknowledged email has no final result
-	classPermanent  = "permanent"  // a valid letter was refused for good
+	classPermanent  = "permanent"  // a valid letter was refused for good, by us or in the name of a server that takes it
+	classUntold     = "untold"     // a bounce of which the sender was not told
 	classInternal   = "internal"   // the checker could not do its work
 	classUnverified = "unverified" // verify was not clean
-	classSlow       = "slow"       // not ready or not stopped in time
+	classSlow       = "slow"       // not ready, not stopped or not sending again in time
 )
 
 // violation is one broken promise.
@@ -33,6 +35,7 @@ type violation struct {
 type checker struct {
 	h   *history
 	w   *world
+	d   *deeds
 	out []violation
 
 	at       map[place]*message
@@ -40,13 +43,19 @@ type checker struct {
 	accounts map[claimKey][]*message // unused messages by account and id
 	// allowed counts second copies of letters whose client saw a broken connection, surprise those whose only attempt did.
 	allowed, surprise map[string]int // by kind
+
+	taken map[route][]*farCopy
+	told  map[route]int // how many notices
+	sent  sentTable
+	// latest is the longest time from a reply to the kill that explains its second copy.
+	latest time.Duration
 }
 
 // check gives every violation and fills the fates of the acknowledged operations.
-func check(h *history, w *world) *checker {
+func check(h *history, w *world, d *deeds) *checker {
 	c := &checker{
-		h: h, w: w, at: map[place]*message{}, used: map[*message]bool{}, accounts: map[claimKey][]*message{},
-		allowed: map[string]int{}, surprise: map[string]int{},
+		h: h, w: w, d: d, at: map[place]*message{}, used: map[*message]bool{}, accounts: map[claimKey][]*message{},
+		allowed: map[string]int{}, surprise: map[string]int{}, taken: map[route][]*farCopy{}, told: map[route]int{}, sent: newSentTable(),
 	}
 	for i := range w.messages {
 		m := &w.messages[i]
@@ -82,6 +91,7 @@ func (c *checker) contents() {
 		m := &c.w.messages[i]
 		sum, known := c.h.sums[m.id]
 		switch {
+		case m.notice != nil: // see notices
 		case !known:
 			c.say(classPhantom, "%s uid %d: no client sent a message %q", m.box, m.uid, m.id)
 		case !m.holds(sum):
@@ -254,65 +264,6 @@ func (c *checker) torn(m *mailing, counts map[string]int) {
 		if counts[name] != counts[names[0]] {
 			c.say(classTorn, "%s over %s: %d for %s and %d for %s", m.id, m.kind, counts[names[0]], names[0], counts[name], name)
 			return
-		}
-	}
-}
-
-// outside checks the sink and the results of the emails.
-func (c *checker) outside() {
-	sunk := map[string]int{}
-	for _, s := range c.w.sink {
-		sunk[s.to]++
-		if m := c.h.mailings[s.id]; m == nil || !slices.Contains(m.recipients, s.to) {
-			c.say(classPhantom, "sink %s: no client sent %q to %s", s.to, s.id, s.to)
-		} else if !s.holds(m.sum) {
-			c.corrupt(m.id, "", "sink: %s has other bytes than were sent", m.id)
-		}
-	}
-	for _, id := range sortedKeys(c.h.mailings) {
-		m := c.h.mailings[id]
-		for _, to := range m.recipients {
-			if account(to) == "" {
-				c.sunk(m, to, sunk[to])
-			}
-		}
-		c.settled(m)
-	}
-}
-
-func (c *checker) sunk(m *mailing, to string, got int) {
-	switch most := m.arrival.most(m.keyed); {
-	case got < m.arrival.least():
-		c.say(classLost, "sink: %s was acknowledged over %s and never left for %s", m.id, m.kind, to)
-		mark(m.fates...)
-	case got > most && most == 0:
-		c.say(classPhantom, "sink: %s left although no attempt can have been accepted", m.id)
-	case got > most:
-		c.say(classDuplicate, "sink: %s left %d times, %d can be explained", m.id, got, most)
-	case got > 1:
-		c.allowed[m.kind] += got - 1
-	}
-	if got > 0 && m.arrival.acked == 0 {
-		c.surprise[m.kind]++
-	}
-}
-
-// settled checks what the API says of an email that it accepted.
-func (c *checker) settled(m *mailing) {
-	if m.keyed && len(m.emailIDs) > 1 {
-		c.say(classDuplicate, "%s: one Idempotency-Key made the emails %s", m.id, strings.Join(m.emailIDs, " and "))
-	}
-	for _, id := range m.emailIDs {
-		e, ok := c.w.emails[id]
-		if !ok {
-			c.say(classLost, "the API does not show the email %s (%s), which it accepted", id, m.id)
-			mark(m.fates...)
-			continue
-		}
-		for _, r := range e.Recipients {
-			if r.Status != "delivered" {
-				c.say(classUnsettled, "email %s (%s) to %s is %s: %s", id, m.id, r.Email, r.Status, r.Reply)
-			}
 		}
 	}
 }

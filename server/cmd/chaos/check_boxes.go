@@ -166,9 +166,13 @@ func (c *checker) overAPI(b mailboxState) {
 }
 
 func (c *checker) item(m *message, item apiItem) {
+	shown := m.id
+	if m.notice != nil {
+		shown = m.notice.subject
+	}
 	switch {
-	case item.id != m.id:
-		c.say(classCounter, "%s: where IMAP shows uid %d with %s, the API lists %s", m.box, m.uid, m.id, item.id)
+	case item.id != shown:
+		c.say(classCounter, "%s: where IMAP shows uid %d with %s, the API lists %s", m.box, m.uid, shown, item.id)
 	case item.size != m.size || !sameFlags(item.flags, m.flags):
 		c.say(classCounter, "%s uid %d: the API says %d bytes and %v, IMAP %d and %v", m.box, m.uid, item.size, item.flags, m.size, m.flags)
 	case item.sampled && item.content != m.content:
@@ -186,9 +190,9 @@ func (c *checker) disk() {
 		switch {
 		case !f.whole:
 			c.say(classCorrupt, "file %s of %s has another size than its name says", f.name, f.account)
-		case !known:
+		case !known && !f.isNotice():
 			c.say(classPhantom, "file %s of %s holds %q, which no client sent", f.name, f.account, f.id)
-		case !f.holds(sum):
+		case known && !f.holds(sum):
 			c.say(classCorrupt, "file %s of %s: %s has other bytes than were sent", f.name, f.account, f.id)
 		default:
 			have[claimKey{f.account, f.id}]++
@@ -198,7 +202,7 @@ func (c *checker) disk() {
 	for i := range c.w.messages {
 		m := &c.w.messages[i]
 		k := claimKey{m.box.account, m.id}
-		if _, known := c.h.sums[m.id]; known && have[k] == 0 && !missing[k] {
+		if _, known := c.h.sums[m.id]; (known || m.isNotice()) && have[k] == 0 && !missing[k] {
 			missing[k] = true
 			c.say(classLost, "%s uid %d: no file of %s holds %s", m.box, m.uid, m.box.account, m.id)
 		}

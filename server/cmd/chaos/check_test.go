@@ -13,6 +13,7 @@ type scene struct {
 	n   int64
 	ops []*operation
 	w   world
+	d   deeds
 }
 
 // op adds an operation that ended with the outcome.
@@ -56,7 +57,11 @@ func (s *scene) finish() {
 		a := apiBox{messages: b.fetched.messages, unseen: b.fetched.unseen, bytes: b.fetched.bytes}
 		for _, m := range newestFirst(s.w.messages) {
 			if m.box == name {
-				a.items = append(a.items, apiItem{m.id, m.size, m.flags, true, m.content})
+				shown := m.id
+				if m.notice != nil {
+					shown = m.notice.subject
+				}
+				a.items = append(a.items, apiItem{shown, m.size, m.flags, true, m.content})
 			}
 		}
 		s.w.api[name] = a
@@ -79,20 +84,9 @@ func changed(kind, id, box string, uid uint32) entry {
 	return entry{Kind: kind, ID: id, Account: "alice", Mailbox: box, UID: uid}
 }
 
-func delivered(id string) map[string]emailState {
-	var e emailState
-	e.Status = "delivered"
-	e.Recipients = append(e.Recipients, struct {
-		Email  string `json:"email"`
-		Status string `json:"status"`
-		Reply  string `json:"last_reply"`
-	}{"x", "delivered", "250"})
-	return map[string]emailState{id: e}
-}
-
 // good is a scene with one of each.
 func good() *scene {
-	s := &scene{}
+	s := newScene()
 	s.op(evAck, inbound(kindSMTP, "both", "alice@demo.test", "bob@demo.test"))
 	s.show(alice("INBOX"), 1, "both")
 	s.show(boxName{"bob", "INBOX"}, 1, "both")
@@ -103,12 +97,12 @@ func good() *scene {
 	s.op(evAck, inbound(kindSMTP, "single", "alice@demo.test"))
 	s.show(alice("INBOX"), 4, "single")
 
-	api := inbound(kindAPI, "keyed", "keyed@"+foreignDomain)
-	api.Sum, api.Key = "text:keyed", "key"
+	api := inbound(kindAPI, "keyed", "keyed@far0.test")
+	api.From, api.Sum, api.Key = "app@demo.test", "text:keyed", "key"
 	s.op(evUnknown, api)
 	s.op(evAck, api).EmailID = "eml_1"
-	s.w.sink = append(s.w.sink, sinkMessage{content: sumOf("keyed"), key: "snk_1", to: "keyed@" + foreignDomain})
-	s.w.emails = delivered("eml_1")
+	s.email(kindAPI, "eml_1", "keyed", "keyed@far0.test", "delivered")
+	s.arrive("eml_1", "keyed", "app@demo.test", 1, "keyed@far0.test")
 
 	s.op(evRefused, inbound(kindSMTP, "later", "bob@demo.test")).Reply = "451 4.3.0 later"
 	s.op(evUnsent, inbound(kindSMTP, "broken", "bob@demo.test"))
@@ -138,7 +132,7 @@ func good() *scene {
 // judge replays and checks, and gives the classes of what is wrong.
 func (s *scene) judge() (*history, *checker, []string) {
 	h := replay(s.ops)
-	c := check(h, &s.w)
+	c := check(h, &s.w, &s.d)
 	classes := map[string]bool{}
 	for _, v := range c.out {
 		classes[v.Class] = true
@@ -218,21 +212,21 @@ func TestPlantedFaultsAreFound_F1(t *testing.T) {
 			s.op(evSeen, entry{Kind: kindClaim, ID: "single", Account: "alice", Mailbox: "INBOX", UID: 4})
 			s.remove(alice("INBOX"), 4)
 		}, want: "lost", lost: 1},
-		"file gone":         {after: func(s *scene) { s.w.files = s.w.files[1:] }, want: "lost"},
-		"sink message lost": {plant: func(s *scene) { s.w.sink = nil }, want: "lost", lost: 1},
+		"file gone": {after: func(s *scene) { s.w.files = s.w.files[1:] }, want: "lost"},
+		"email said to be delivered that never left": {plant: func(s *scene) { s.w.copies = nil }, want: "lost", lost: 1},
 		"email unknown to the API": {
-			plant: func(s *scene) { s.w.emails = nil }, want: "lost", lost: 1,
+			plant: func(s *scene) { s.w.emails = nil }, want: "lost phantom", lost: 1,
 		},
-		"email still queued": {plant: func(s *scene) { s.w.emails["eml_1"].Recipients[0].Status = "queued" }, want: "unsettled"},
+		"email still queued": {plant: func(s *scene) { s.status("eml_1", 0, "queued") }, want: "unsettled"},
 		"bytes changed":      {plant: func(s *scene) { s.message(alice("INBOX"), 4).tail = "tail:other" }, want: "corrupt"},
 		"bytes of an appended message changed": {
 			plant: func(s *scene) { m := s.message(alice("A"), 1); m.tail, m.text = "", "" }, want: "corrupt",
 		},
-		"bytes in the sink changed": {plant: func(s *scene) { s.w.sink[0].text = "text:other" }, want: "corrupt"},
-		"size wrong":                {plant: func(s *scene) { s.message(alice("A"), 1).bytes = 9 }, want: "corrupt"},
-		"file cut short":            {after: func(s *scene) { s.w.files[0].whole = false }, want: "corrupt lost"},
-		"file changed":              {after: func(s *scene) { s.w.files[0].tail, s.w.files[0].text = "", "" }, want: "corrupt lost"},
-		"strange file":              {after: func(s *scene) { s.w.files = append(s.w.files, diskFile{account: "alice", whole: true}) }, want: "phantom"},
+		"bytes that left changed": {plant: func(s *scene) { s.w.copies[0].text = "text:other" }, want: "corrupt"},
+		"size wrong":              {plant: func(s *scene) { s.message(alice("A"), 1).bytes = 9 }, want: "corrupt"},
+		"file cut short":          {after: func(s *scene) { s.w.files[0].whole = false }, want: "corrupt lost"},
+		"file changed":            {after: func(s *scene) { s.w.files[0].tail, s.w.files[0].text = "", "" }, want: "corrupt lost"},
+		"strange file":            {after: func(s *scene) { s.w.files = append(s.w.files, diskFile{account: "alice", whole: true}) }, want: "phantom"},
 		"doubled without a broken connection": {
 			plant: func(s *scene) { s.show(alice("INBOX"), 9, "single") }, want: "duplicate",
 		},
@@ -240,12 +234,13 @@ func TestPlantedFaultsAreFound_F1(t *testing.T) {
 			plant: func(s *scene) { s.show(alice("INBOX"), 9, "twice") }, want: "duplicate",
 		},
 		"one key with two effects": {plant: func(s *scene) {
-			s.w.sink = append(s.w.sink, s.w.sink[0])
+			s.w.copies = append(s.w.copies, s.w.copies[0])
 		}, want: "duplicate"},
 		"one key with two emails": {plant: func(s *scene) {
 			again := s.find(kindAPI, "keyed").entry
 			s.op(evAck, again).EmailID = "eml_2"
-			s.w.emails["eml_2"] = s.w.emails["eml_1"]
+			s.email(kindAPI, "eml_2", "keyed", "keyed@far0.test", "delivered")
+			s.arrive("eml_2", "keyed", "app@demo.test", 2, "keyed@far0.test")
 		}, want: "duplicate"},
 		"refused and there": {plant: func(s *scene) { s.show(boxName{"bob", "INBOX"}, 9, "later") }, want: "phantom"},
 		"cut short and there": {

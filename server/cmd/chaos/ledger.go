@@ -54,6 +54,7 @@ type entry struct {
 
 	ID         string   `json:"id,omitempty"` // of the letter
 	Sum        string   `json:"sum,omitempty"`
+	From       string   `json:"from,omitempty"`
 	Recipients []string `json:"recipients,omitempty"`
 	Key        string   `json:"key,omitempty"`      // Idempotency-Key
 	EmailID    string   `json:"email_id,omitempty"` // of the answer 202

@@ -11,9 +11,6 @@ import (
 // patience is how long a client waits for a reply before it gives the connection up.
 const patience = 30 * time.Second
 
-// foreignDomain is not hosted by the server: its mail goes to the sink.
-const foreignDomain = "elsewhere.test"
-
 // load is all clients together.
 type load struct {
 	ledger *ledger
@@ -97,6 +94,19 @@ func (c *client) serve(ctx context.Context, session func(context.Context, *targe
 			return
 		}
 	}
+}
+
+// strangers picks n addresses of other servers for a letter; some of several share a domain.
+func (c *client) strangers(id string, n int) []string {
+	list := make([]string, n)
+	domain := c.IntN(farDomains)
+	for i := range list {
+		list[i] = fmt.Sprintf("%s.%d@%s", id, i, farDomain(domain))
+		if c.chance(60) {
+			domain = c.IntN(farDomains)
+		}
+	}
+	return list
 }
 
 // users picks who gets a letter: mostly one of the two, often both.

@@ -57,17 +57,20 @@ func (s *sender) next(t *target) *letter {
 	return s.newEmail(t)
 }
 
-// newEmail makes an email to users, to the world, or to both; most have an Idempotency-Key.
+// newEmail makes an email to users, to the world, or to both; most have an Idempotency-Key, and half a sender with a mailbox.
 func (c *client) newEmail(t *target) *letter {
 	id := c.nextID()
 	to := c.users(t)
 	switch c.IntN(10) {
 	case 0, 1, 2:
-		to = []string{id + "@" + foreignDomain}
+		to = c.strangers(id, 1)
 	case 3:
-		to = append(to, id+"@"+foreignDomain)
+		to = c.strangers(id, 2+c.IntN(4))
+	case 4:
+		to = append(to, c.strangers(id, 1+c.IntN(2))...)
 	}
-	l := &letter{parcel: composeText(c.dice, id), kind: kindAPI, from: "app@" + t.Domain, to: to}
+	from := pick(c.dice, "app@"+t.Domain, "app@"+t.Domain, t.Users[0].Email, t.Users[1].Email)
+	l := &letter{parcel: composeText(c.dice, id), kind: kindAPI, from: from, to: to}
 	if c.chance(65) {
 		l.key = "key-" + id
 	}
@@ -78,7 +81,7 @@ func (c *client) newEmail(t *target) *letter {
 func (s *sender) post(ctx context.Context, h *caller, t *target, l *letter) error {
 	for {
 		l.tries++
-		op := s.begin(t, entry{Kind: kindAPI, ID: l.id, Sum: l.sum, Recipients: l.to, Key: l.key, Try: l.tries})
+		op := s.begin(t, entry{Kind: kindAPI, ID: l.id, Sum: l.sum, From: l.from, Recipients: l.to, Key: l.key, Try: l.tries})
 		outcome, reply, emailID := h.send(ctx, l)
 		op.end(outcome, reply, entry{EmailID: emailID})
 		switch {
@@ -208,6 +211,24 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string { return fmt.Sprintf("GET %s: %d %s", e.path, e.code, e.body) }
+
+// post asks for something without a body.
+func (h *caller) post(ctx context.Context, path string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+h.key)
+	resp, err := h.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("POST %s: %d", path, resp.StatusCode)
+	}
+	return nil
+}
 
 // raw reads bytes. A busy server (429, 503) is asked again for a while.
 func (h *caller) raw(ctx context.Context, path string) ([]byte, error) {

@@ -45,12 +45,16 @@ func (c *client) arrivals(ctx context.Context, _ int) {
 	})
 }
 
-// submissions sends mail as a signed-in user on port 465.
+// submissions sends mail as a signed-in user, by turns on port 465 and on port 587 with STARTTLS.
 func (c *client) submissions(ctx context.Context, i int) {
 	var left *letter
 	c.serve(ctx, func(ctx context.Context, t *target) error {
 		user := t.Users[i%2]
-		s, err := smtp.DialTLS(t.Listen["submissions"], t.tls)
+		dial, port := smtp.DialTLS, "submissions"
+		if c.chance(50) {
+			dial, port = smtp.DialStartTLS, "submission"
+		}
+		s, err := dial(t.Listen[port], t.tls)
 		if err != nil {
 			return err
 		}
@@ -62,8 +66,13 @@ func (c *client) submissions(ctx context.Context, i int) {
 		return c.session(ctx, s, t, &left, func() *letter {
 			id := c.nextID()
 			to := c.users(t)
-			if c.chance(40) {
-				to = append(to[:1:1], id+"@"+foreignDomain)
+			switch c.IntN(10) {
+			case 0, 1, 2, 3:
+				to = c.strangers(id, 1)
+			case 4:
+				to = c.strangers(id, 2+c.IntN(4))
+			case 5:
+				to = append(to[:1:1], c.strangers(id, 1+c.IntN(2))...)
 			}
 			return &letter{parcel: compose(c.dice, id, user.Email, to), kind: kindSubmission, from: user.Email, to: to}
 		})
@@ -104,7 +113,7 @@ func (c *client) session(ctx context.Context, s *smtp.Client, t *target, left **
 // mail makes one attempt. A nil error means that the server decided about the letter for good.
 func (c *client) mail(s *smtp.Client, t *target, l *letter) error {
 	l.tries++
-	op := c.begin(t, entry{Kind: l.kind, ID: l.id, Sum: l.sum, Recipients: l.to, Try: l.tries})
+	op := c.begin(t, entry{Kind: l.kind, ID: l.id, Sum: l.sum, From: l.from, Recipients: l.to, Try: l.tries})
 	outcome, reply := transfer(s, l)
 	op.end(outcome, reply, entry{})
 	if outcome == evAck || outcome == evRefused && reply[0] == '5' {

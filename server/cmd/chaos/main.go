@@ -85,7 +85,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.SetOutput(out)
 	flags.IntVar(&o.kills, "kills", 20, "how often the server gets SIGKILL under load")
 	flags.IntVar(&o.stops, "stops", 2, "how often it gets SIGTERM under load, beside the kills")
-	flags.DurationVar(&o.lasting, "for", 3*time.Minute, "how long the part with kills lasts")
+	flags.DurationVar(&o.lasting, "for", 4*time.Minute, "how long the part with kills lasts")
 	flags.DurationVar(&o.ready, "ready", 5*time.Second, "how long the server may take to be ready again")
 	flags.StringVar(&seed, "seed", "", "a number; the same seed makes the same plan (default: by chance)")
 	flags.IntVar(&o.clients, "clients", 8, "how many clients work at once, at least 4")

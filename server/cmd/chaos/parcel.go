@@ -75,10 +75,16 @@ type content struct {
 // holds reports whether the message has the sum that was written into the ledger.
 func (c content) holds(sum string) bool { return sum == c.tail || sum == c.text }
 
-// examine reads a stored message. One without our field has no id.
+// isNotice says that the message is a notice of a mail system, not one of ours.
+func (c content) isNotice() bool { return strings.HasPrefix(c.id, noticePrefix) }
+
+// examine reads a stored message. One without our field has no id; a notice of a mail system is named after its bytes.
 func examine(raw []byte) content {
 	begin := fieldStart(raw)
 	if begin < 0 {
+		if readNotice(raw) != nil {
+			return content{id: noticePrefix + hash(raw)}
+		}
 		return content{}
 	}
 	line, _, _ := strings.Cut(string(raw[begin:min(len(raw), begin+200)]), "\r\n")

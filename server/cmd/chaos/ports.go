@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 )
 
@@ -15,20 +16,31 @@ const (
 	portsTried = 200
 )
 
-// freePorts gives each listener a port of its own, as environment variables.
-func freePorts(ctx context.Context, d dice, names ...string) ([]string, error) {
-	var env []string
-	taken := map[string]bool{}
+// freePorts gives each listener a port of its own, as environment variables. Those that are taken are left out, also while
+// nobody listens on them.
+func freePorts(ctx context.Context, d dice, taken []string, names ...string) ([]string, error) {
+	addresses, err := freeAddresses(ctx, d, taken, len(names))
+	if err != nil {
+		return nil, err
+	}
+	env := make([]string, len(names))
+	for i, name := range names {
+		env[i] = "MAILSERVER_LISTEN_" + name + "=" + addresses[i]
+	}
+	return env, nil
+}
+
+func freeAddresses(ctx context.Context, d dice, taken []string, n int) ([]string, error) {
+	var found []string
 	for range portsTried {
-		if len(env) == len(names) {
-			return env, nil
+		if len(found) == n {
+			return found, nil
 		}
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+d.IntN(portCount)))
-		if taken[address] || !free(ctx, address) {
+		if slices.Contains(taken, address) || slices.Contains(found, address) || !free(ctx, address) {
 			continue
 		}
-		taken[address] = true
-		env = append(env, "MAILSERVER_LISTEN_"+names[len(env)]+"="+address)
+		found = append(found, address)
 	}
 	return nil, errors.New("found no free ports on 127.0.0.1")
 }

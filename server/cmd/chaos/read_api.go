@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -44,40 +46,15 @@ func all[T any](ctx context.Context, h *caller, path string) ([]T, error) {
 
 func asStatus(err error, target **statusError) bool { return errors.As(err, target) }
 
-// readSink reads every delivery that was kept, with its bytes.
-func (w *world) readSink(ctx context.Context, h *caller) error {
-	type item struct {
-		ID string `json:"id"`
-		To string `json:"to"`
-	}
-	list, err := all[item](ctx, h, "/sink/messages?limit=100")
-	if err != nil {
-		return err
-	}
-	for _, m := range list {
-		raw, err := h.raw(ctx, "/sink/messages/"+m.ID+"/raw")
-		if err != nil {
-			return err
-		}
-		w.sink = append(w.sink, sinkMessage{content: examine(raw), key: m.ID, to: m.To})
-	}
-	return nil
-}
-
 // readEmails reads what became of every email.
 func (w *world) readEmails(ctx context.Context, h *caller) error {
-	type item struct {
-		emailState
-
-		ID string `json:"id"`
-	}
-	list, err := all[item](ctx, h, "/emails?limit=100")
+	list, err := all[emailState](ctx, h, "/emails?limit=100")
 	if err != nil {
 		return err
 	}
 	w.emails = map[string]emailState{}
 	for _, e := range list {
-		w.emails[e.ID] = e.emailState
+		w.emails[e.ID] = e
 	}
 	return nil
 }
@@ -159,17 +136,49 @@ func (b *apiBox) read(ctx context.Context, h *caller, path string) error {
 	return nil
 }
 
-// unsettled counts emails without a final result.
+// unsettled counts recipients without a final result, up to a hundred.
 func unsettled(ctx context.Context, h *caller) (int, error) {
+	var p page[struct {
+		ID string `json:"id"`
+	}]
+	if err := h.get(ctx, "/queue/entries?limit=100", &p); err != nil {
+		return 0, err
+	}
+	return len(p.Items), nil
+}
+
+// owedNotices counts the bounced recipients of senders whose mailbox is ours.
+func owedNotices(ctx context.Context, h *caller, users []login) (int, error) {
+	list, err := all[emailState](ctx, h, "/emails?limit=100&status=bounced")
+	if err != nil {
+		return 0, err
+	}
 	n := 0
-	for _, status := range []string{"queued", "deferred"} {
-		var p page[struct {
-			ID string `json:"id"`
-		}]
-		if err := h.get(ctx, "/emails?limit=100&status="+status, &p); err != nil {
-			return 0, err
+	for _, e := range list {
+		if !slices.ContainsFunc(users, func(u login) bool { return u.Email == plainAddress(e.From) }) {
+			continue
 		}
-		n += len(p.Items)
+		for _, r := range e.Recipients {
+			if r.Status == "bounced" {
+				n++
+			}
+		}
 	}
 	return n, nil
+}
+
+// plainAddress takes the name off an address.
+func plainAddress(s string) string {
+	a, err := mail.ParseAddress(s)
+	if err != nil {
+		return s
+	}
+	return a.Address
+}
+
+// destination is what the API says of mail for a domain.
+type destination struct {
+	State       string `json:"state"`
+	Failures    int    `json:"failures"`
+	PausedUntil string `json:"paused_until"`
 }

@@ -84,6 +84,9 @@ func (w *world) fetch(c *imapclient.Client, b *mailboxState) error {
 		got := message{
 			place: place{b.boxName, uint32(m.UID)}, content: examine(raw), flags: plainFlags(m.Flags), size: m.RFC822Size, bytes: int64(len(raw)),
 		}
+		if got.isNotice() {
+			got.notice = readNotice(raw)
+		}
 		b.fetched.messages++
 		b.fetched.bytes += m.RFC822Size
 		if !slices.Contains(got.flags, `\seen`) {
@@ -92,4 +95,36 @@ func (w *world) fetch(c *imapclient.Client, b *mailboxState) error {
 		w.messages = append(w.messages, got)
 	}
 	return cmd.Close()
+}
+
+// countNotices counts the recipients about whom the user's inbox has notices.
+func countNotices(t *target, user login) (int, error) {
+	c, err := imapclient.DialTLS(t.Listen["imaps"], &imapclient.Options{TLSConfig: t.tls})
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	if err := c.Login(user.Email, user.Password).Wait(); err != nil {
+		return 0, fmt.Errorf("sign in as %s: %w", user.Email, err)
+	}
+	if _, err := c.Select("INBOX", &imap.SelectOptions{ReadOnly: true}).Wait(); err != nil {
+		return 0, err
+	}
+	from := imap.SearchCriteriaHeaderField{Key: "From", Value: "MAILER-DAEMON"}
+	hits, err := c.UIDSearch(&imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{from}}, nil).Wait()
+	if err != nil || len(hits.AllUIDs()) == 0 {
+		return 0, err
+	}
+	whole := &imap.FetchItemBodySection{Peek: true}
+	list, err := c.Fetch(imap.UIDSetNum(hits.AllUIDs()...), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{whole}}).Collect()
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, m := range list {
+		if found := readNotice(m.FindBodySection(whole)); found != nil {
+			n += len(found.failed)
+		}
+	}
+	return n, nil
 }

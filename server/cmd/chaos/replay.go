@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // fate is what becomes of an acknowledged operation in the eyes of the checker.
@@ -56,10 +57,12 @@ func (a *arrival) least() int { return min(1, a.acked) }
 // mailing is a letter with all its recipients.
 type mailing struct {
 	id, sum, kind string
+	from          string
 	keyed         bool
 	recipients    []string
-	arrival       arrival // the same for each recipient
-	fates         []*fate // of the acknowledged attempts
+	arrival       arrival   // the same for each recipient
+	fates         []*fate   // of the acknowledged attempts
+	acked         time.Time // when the first of them was
 	emailIDs      []string
 }
 
@@ -121,7 +124,7 @@ func (h *history) apply(op *operation, f *fate) {
 func (h *history) mailing(op *operation) *mailing {
 	m := h.mailings[op.ID]
 	if m == nil {
-		m = &mailing{id: op.ID, sum: op.Sum, kind: op.Kind, keyed: op.Key != "", recipients: op.Recipients}
+		m = &mailing{id: op.ID, sum: op.Sum, kind: op.Kind, from: op.From, keyed: op.Key != "", recipients: op.Recipients}
 		h.mailings[op.ID] = m
 	}
 	return m
@@ -132,6 +135,9 @@ func (h *history) attempt(op *operation, f *fate) {
 	if op.outcome != evAck {
 		m.arrival.unknown++
 		return
+	}
+	if m.arrival.acked == 0 {
+		m.acked = op.At.Add(op.took)
 	}
 	m.arrival.acked++
 	m.fates = append(m.fates, f)
@@ -214,11 +220,11 @@ func sameFlags(a, b []string) bool {
 	return slices.Equal(slices.Compact(x), slices.Compact(y))
 }
 
-// account is the local part of an address of the demo domain; empty for foreign addresses.
+// account is the local part of an address of the demo domain; empty for addresses of other servers.
 func account(address string) string {
-	local, domain, _ := strings.Cut(address, "@")
-	if domain == foreignDomain {
+	if isFar(address) {
 		return ""
 	}
+	local, _, _ := strings.Cut(address, "@")
 	return local
 }

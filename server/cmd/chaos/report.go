@@ -58,7 +58,14 @@ type result struct {
 	Ready          []float64      `json:"ready_seconds"` // of the restarts
 	StopTimes      []float64      `json:"stop_seconds"`
 	Verifications  []verification `json:"verifications"`
-	Settled        float64        `json:"settled_seconds"` // until the last email had its result
+	Drained        float64        `json:"drained_seconds"` // until the queue was empty, from the last restart
+	Settled        float64        `json:"settled_seconds"` // until the last notice had come as well
+	Outage         outageResult   `json:"outage"`
+	Recoveries     []recovery     `json:"recoveries"`
+	Movement       movement       `json:"movement"`
+	LatestKill     float64        `json:"latest_explaining_kill_seconds"` // after a reply
+	Sent           []sentRow      `json:"sent"`
+	SentTotal      sentRow        `json:"sent_total"`
 	Table          []row          `json:"table"`
 	Total          row            `json:"total"`
 	DuplicateRatio float64        `json:"duplicate_ratio"` // of acknowledged letters
@@ -106,6 +113,14 @@ func (r *result) tabulate(h *history, c *checker) {
 	}
 	letters := rows[kindSMTP].Acknowledged + rows[kindSubmission].Acknowledged + rows[kindAPI].Acknowledged
 	r.DuplicateRatio = float64(r.Total.Duplicate) / float64(max(letters, 1))
+	r.SentTotal = sentRow{Kind: "total"}
+	for _, kind := range sortedKeys(c.sent) {
+		r.Sent = append(r.Sent, *c.sent[kind])
+		r.SentTotal.add(*c.sent[kind])
+	}
+	r.Recoveries = c.recoveries()
+	r.Movement = summarise(r.Recoveries)
+	r.LatestKill = round(c.latest)
 	for _, v := range c.out {
 		r.violate(v)
 	}
@@ -183,6 +198,7 @@ func (r *result) print(out io.Writer) {
 	}
 	if r.Total.Intended > 0 {
 		r.printTable(out)
+		r.printSent(out)
 	}
 	fmt.Fprintf(out, "\nready again: %s; first start %.2f s; stopped by SIGTERM: %s\n", spread(r.Ready), r.First, spread(r.StopTimes))
 	clean := 0
@@ -192,8 +208,8 @@ func (r *result) print(out io.Writer) {
 		}
 	}
 	fmt.Fprintf(out, "verify: %d of %d clean\n", clean, len(r.Verifications))
-	fmt.Fprintf(out, "at the end: %d messages over IMAP, %d files on disk; the last email had its result after %.1f s; duplicates %d of %d letters (%.3f %%)\n",
-		r.Messages, r.Files, r.Settled, r.Total.Duplicate, r.letters(), 100*r.DuplicateRatio)
+	fmt.Fprintf(out, "at the end: %d messages over IMAP, %d files on disk; the last email had its result after %.1f s, the last notice was there after %.1f s; duplicates %d of %d letters (%.3f %%)\n",
+		r.Messages, r.Files, r.Drained, r.Settled, r.Total.Duplicate, r.letters(), 100*r.DuplicateRatio)
 	if r.OK {
 		fmt.Fprintf(out, "OK: %d kills under load (%d with the database), %d idle kills, %d stops: nothing that was acknowledged was lost\n",
 			r.Kills, r.WholeKills, r.EarlyKills, r.Stops)
@@ -221,6 +237,23 @@ func (r *result) printTable(out io.Writer) {
 			t.Unknown, t.Present, t.Superseded, t.Duplicate, t.Surprise, t.Lost, t.Corrupt, t.Slowest)
 	}
 	_ = w.Flush() // a closed standard output has nobody to be told to
+}
+
+// printSent shows what became of the recipients on other servers.
+func (r *result) printSent(out io.Writer) {
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "to other servers\taccepted\tacknowledged\tdelivered once\tagain\tbounced\tnotices\twaiting\tlost\tcorrupt\tcopies: reply dropped\tcut\tkilled\tunexplained\t")
+	for _, t := range append(slices.Clone(r.Sent), r.SentTotal) {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", t.Kind, t.Accepted, t.Acked, t.Once, t.Repeated, t.Bounced,
+			t.Told, t.Waiting, t.Lost, t.Corrupt, t.Dropped, t.Cut, t.Killed, t.Unexplained)
+	}
+	_ = w.Flush() // as above
+	fmt.Fprintf(out, "\n%s\n", r.Movement)
+	fmt.Fprintf(out, "of the kills that explain a second copy the latest came %.2f s after the reply was due\n", r.LatestKill)
+	o := r.Outage
+	fmt.Fprintf(out, "%s refused connections for %.0f s after %.0f s; sending to it was paused: %v; retries by the operator: %d\n",
+		o.Domain, o.Seconds, o.After, o.Paused, o.Retries)
 }
 
 func (r *result) printViolations(out io.Writer) {

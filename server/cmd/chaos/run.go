@@ -12,10 +12,13 @@ import (
 
 const (
 	ledgerName = "ledger.jsonl"
+	// halfwayWithin is how long a kill waits for a message that another server has taken and not yet answered.
+	halfwayWithin = 3 * time.Second
 	// lastUptime is how long the clients go on after the last restart.
 	lastUptime = 4 * time.Second
-	// settleWithin is how long after the last restart the last accepted email may be without a result.
-	settleWithin = 60 * time.Second
+	// settleWithin is how long after the last restart the last accepted email may be without a result, or its sender without a
+	// notice: a lease that a killed worker left, the ladder, and a minute in which failures are gathered.
+	settleWithin = 90 * time.Second
 	// firstGuess is the time from a kill to the next service, before it was measured.
 	firstGuess = 4 * time.Second
 	// clientsWithin is how long the clients may take to finish what they are at.
@@ -35,6 +38,8 @@ type runner struct {
 	ledger *ledger
 	gate   *gate
 	load   *load
+	far    *far
+	deeds  *deeds
 
 	proc  *process
 	life  int
@@ -50,7 +55,7 @@ func run(ctx context.Context, o options, out io.Writer) (res *result, err error)
 	r.res = &result{OK: true, Seed: o.seed, Clients: o.clients, Folder: o.data, Planned: o.kills}
 	ctx, cancel := context.WithTimeout(ctx, o.lasting*3/2+slack)
 	defer cancel()
-	if err := r.prepare(); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return r.res, err
 	}
 	fmt.Fprintf(out, "chaos: seed %d, %d kills and %d stops in about %s, %d clients, folder %s\n", o.seed, o.kills, o.stops, o.lasting, o.clients, o.data)
@@ -62,8 +67,8 @@ func run(ctx context.Context, o options, out io.Writer) (res *result, err error)
 	return r.res, err
 }
 
-// prepare makes the folder, the ledger and the log.
-func (r *runner) prepare() error {
+// prepare makes the folder, the ledger, the log and the servers of others.
+func (r *runner) prepare(ctx context.Context) error {
 	binary, err := filepath.Abs(r.server)
 	if err != nil {
 		return err
@@ -87,6 +92,24 @@ func (r *runner) prepare() error {
 	}
 	r.prog = &program{path: binary, data: data, log: log, dice: newDice(r.seed, 1<<32)}
 	r.load = &load{ledger: r.ledger, gate: r.gate, seed: r.seed, claims: newClaims()}
+	r.deeds = &deeds{habit: func(address string) habit { return newHabit(r.seed, address) }}
+	if err := r.openFar(ctx); err != nil {
+		return errors.Join(err, log.Close(), r.ledger.close())
+	}
+	return nil
+}
+
+// openFar starts the servers of others and tells the server under test where they are.
+func (r *runner) openFar(ctx context.Context) (err error) {
+	if r.prog.taken, err = freeAddresses(ctx, r.prog.dice, nil, farDomains); err != nil {
+		return err
+	}
+	if r.far, err = openFar(r.seed, filepath.Join(r.data, "far"), r.prog.taken); err != nil {
+		return err
+	}
+	r.prog.env = []string{
+		"MAILSERVER_OUTBOUND_MODE=direct", "MAILSERVER_OUTBOUND_RETRY=" + retryDelays, "MAILSERVER_OUTBOUND_ROUTES=" + r.far.routes(),
+	}
 	return nil
 }
 
@@ -113,6 +136,8 @@ func (r *runner) story(ctx context.Context) error {
 	clients, stop := context.WithCancel(ctx)
 	defer stop()
 	r.load.start(clients, r.clients)
+	away := make(chan outageResult, 1)
+	go func() { away <- planOutage(r.seed, r.lasting).carryOut(ctx, r.far, r.gate) }()
 	if err := r.deaths(ctx); err != nil {
 		return errors.Join(err, r.quiet(stop))
 	}
@@ -126,6 +151,9 @@ func (r *runner) story(ctx context.Context) error {
 	if t == nil {
 		return context.Cause(ctx)
 	}
+	if r.res.Outage = <-away; r.res.Outage.Failure != "" {
+		return errors.New(r.res.Outage.Failure)
+	}
 	if err := r.settle(ctx, t); err != nil {
 		return err
 	}
@@ -134,11 +162,10 @@ func (r *runner) story(ctx context.Context) error {
 
 // start brings the server up and lets the clients in.
 func (r *runner) start(ctx context.Context, first bool) error {
-	proc, err := r.prog.start(ctx)
+	proc, err := r.spawn(ctx)
 	if err != nil {
 		return err
 	}
-	r.proc = proc
 	took, err := proc.await(ctx)
 	if err != nil {
 		return fmt.Errorf("%w; see %s", err, r.prog.log.Name())
@@ -160,6 +187,28 @@ func (r *runner) start(ctx context.Context, first bool) error {
 	r.up, r.had = time.Now(), r.load.acked.Load()
 	r.gate.open(t)
 	return nil
+}
+
+// spawn starts the server and notes that with the kill before it.
+func (r *runner) spawn(ctx context.Context) (*process, error) {
+	proc, err := r.prog.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(r.deeds.kills); n > 0 && r.deeds.kills[n-1].again.IsZero() {
+		r.deeds.kills[n-1].again = proc.begin
+	}
+	r.proc = proc
+	return proc, nil
+}
+
+// kill ends the server and notes when.
+func (r *runner) kill(ctx context.Context, s step, how string) error {
+	k := killing{how: how, at: time.Now()}
+	err := r.proc.kill(ctx, s.whole)
+	k.gone = time.Now()
+	r.deeds.kills = append(r.deeds.kills, k)
+	return err
 }
 
 func (r *runner) readyIn(took time.Duration) {
@@ -214,6 +263,9 @@ func (r *runner) serve(ctx context.Context, d time.Duration) error {
 // die ends the server as the step says, looks at what is left, and starts it again.
 func (r *runner) die(ctx context.Context, s step) error {
 	begin := time.Now()
+	if s.ending == kill {
+		r.awaitHalfway(ctx)
+	}
 	d := death{After: since(r.begin), Uptime: since(r.up), How: "SIGKILL"}
 	if s.whole {
 		r.res.WholeKills++
@@ -222,6 +274,7 @@ func (r *runner) die(ctx context.Context, s step) error {
 	if s.ending == interrupt {
 		d.How = "SIGTERM"
 		r.res.Stops++
+		r.deeds.stops = append(r.deeds.stops, time.Now())
 		took, err := r.proc.stop(ctx)
 		r.gate.shut()
 		r.res.StopTimes = append(r.res.StopTimes, round(took))
@@ -230,7 +283,7 @@ func (r *runner) die(ctx context.Context, s step) error {
 		}
 	} else {
 		r.res.Kills++
-		err := r.proc.kill(ctx, s.whole)
+		err := r.kill(ctx, s, d.How)
 		r.gate.shut()
 		if err != nil {
 			return err
@@ -252,13 +305,20 @@ func (r *runner) die(ctx context.Context, s step) error {
 	return nil
 }
 
+// awaitHalfway waits for a moment at which a kill comes between a message and its reply, and takes any moment when there is none.
+func (r *runner) awaitHalfway(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, halfwayWithin)
+	defer cancel()
+	for !r.far.halfway(r.deeds.habit) && pause(within, 25*time.Millisecond) {
+	}
+}
+
 // dieAgain starts the server on what the kill left and kills it before any client comes.
 func (r *runner) dieAgain(ctx context.Context, s step) error {
-	proc, err := r.prog.start(ctx)
+	proc, err := r.spawn(ctx)
 	if err != nil {
 		return err
 	}
-	r.proc = proc
 	d := death{How: "SIGKILL during the start"}
 	if s.early > 0 {
 		pause(ctx, s.early)
@@ -273,7 +333,7 @@ func (r *runner) dieAgain(ctx context.Context, s step) error {
 	r.res.EarlyKills++
 	d.After = since(r.begin)
 	r.res.Deaths = append(r.res.Deaths, d)
-	return proc.kill(ctx, s.whole)
+	return r.kill(ctx, s, d.How)
 }
 
 func (r *runner) verify(ctx context.Context, after string) {
@@ -312,12 +372,18 @@ func (r *runner) quiet(stop context.CancelFunc) error {
 	}
 }
 
-// settle waits until every accepted email has its result.
+// settle waits until every accepted email has its result, and every sender with a mailbox his notices.
 func (r *runner) settle(ctx context.Context, t *target) error {
 	h := newHTTP(t)
 	defer h.CloseIdleConnections()
 	for {
 		n, err := unsettled(ctx, h)
+		if n == 0 && err == nil {
+			if r.res.Drained == 0 {
+				r.res.Drained = since(r.up)
+			}
+			n, err = untold(ctx, h, t)
+		}
 		if err != nil {
 			return err
 		}
@@ -330,6 +396,22 @@ func (r *runner) settle(ctx context.Context, t *target) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// untold counts the bounces of which no notice has come.
+func untold(ctx context.Context, h *caller, t *target) (int, error) {
+	n, err := owedNotices(ctx, h, t.Users)
+	if err != nil {
+		return 0, err
+	}
+	for _, user := range t.Users {
+		got, err := countNotices(t, user)
+		if err != nil {
+			return 0, err
+		}
+		n -= got
+	}
+	return max(n, 0), nil
 }
 
 // compare reads the ledger and the world and checks one against the other.
@@ -347,12 +429,17 @@ func (r *runner) compare(ctx context.Context, t *target) error {
 	}
 	h := replay(ops)
 	r.res.Messages, r.res.Files = len(w.messages), len(w.files)
-	r.res.tabulate(h, check(h, w))
+	r.deeds.downs = r.far.downs()
+	r.res.tabulate(h, check(h, w, r.deeds))
 	return nil
 }
 
 func (r *runner) read(ctx context.Context, t *target) (*world, error) {
-	w := &world{}
+	copies, err := r.far.read(r.deeds.habit)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{copies: copies}
 	for _, user := range t.Users {
 		if err := w.readMail(t, user); err != nil {
 			return nil, err
@@ -364,7 +451,7 @@ func (r *runner) read(ctx context.Context, t *target) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(w.readSink(ctx, h), w.readEmails(ctx, h)); err != nil {
+	if err := w.readEmails(ctx, h); err != nil {
 		return nil, err
 	}
 	if err := w.readBoxes(ctx, h, users); err != nil {
@@ -375,7 +462,7 @@ func (r *runner) read(ctx context.Context, t *target) (*world, error) {
 
 // finish ends the server and has it verified once more.
 func (r *runner) finish(ctx context.Context) error {
-	err := r.ledger.close()
+	err := errors.Join(r.ledger.close(), r.far.close())
 	if r.proc != nil {
 		took, stopErr := r.proc.stop(context.WithoutCancel(ctx))
 		if stopErr == nil {

@@ -52,6 +52,8 @@ type program struct {
 	data string // absolute
 	log  *os.File
 	dice dice
+	// env is what every start gets besides its ports, and taken are ports that it must not get.
+	env, taken []string
 }
 
 // process is one life of the server.
@@ -61,18 +63,19 @@ type process struct {
 	exited chan struct{}
 	err    error // of the exit; valid after exited is closed
 	begin  time.Time
+	end    time.Time // valid after exited is closed
 }
 
 // start runs "mailserver dev" on free ports and does not wait.
 func (p *program) start(ctx context.Context) (*process, error) {
-	ports, err := freePorts(ctx, p.dice, "SMTP", "SUBMISSIONS", "IMAPS", "HTTP")
+	ports, err := freePorts(ctx, p.dice, p.taken, "SMTP", "SUBMISSION", "SUBMISSIONS", "IMAPS", "HTTP")
 	if err != nil {
 		return nil, err
 	}
 	// The end of ctx must not kill the server: we choose how it ends.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.path, "dev", "--data", p.data, "--seed", "none")
-	cmd.Env = append(cmd.Environ(), "MAILSERVER_LISTEN_SUBMISSION=", "MAILSERVER_LISTEN_IMAP=", "MAILSERVER_LISTEN_HTTPS=")
-	cmd.Env = append(cmd.Env, ports...)
+	cmd.Env = append(cmd.Environ(), "MAILSERVER_LISTEN_IMAP=", "MAILSERVER_LISTEN_HTTPS=")
+	cmd.Env = append(append(cmd.Env, p.env...), ports...)
 	cmd.SysProcAttr = attributes()
 	cmd.Stderr = p.log
 	out, err := cmd.StdoutPipe()
@@ -98,6 +101,7 @@ func (p *process) watch(out io.Reader) {
 		}
 	}
 	p.err = p.cmd.Wait()
+	p.end = time.Now()
 	close(p.exited)
 }
 

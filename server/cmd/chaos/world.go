@@ -1,10 +1,12 @@
 package main
 
-// world is what the server shows at the end, read over IMAP, the API and the disk.
+import "time"
+
+// world is what the server shows at the end, read over IMAP, the API and the disk, and what the other servers have.
 type world struct {
 	mailboxes []mailboxState
 	messages  []message
-	sink      []sinkMessage
+	copies    []farCopy
 	emails    map[string]emailState // by id
 	files     []diskFile
 	// api counts what the API shows of each mailbox, by account and name; nil when nothing was read.
@@ -25,9 +27,10 @@ type message struct {
 	place
 	content
 
-	flags []string
-	size  int64 // RFC822.SIZE
-	bytes int64 // that came
+	flags  []string
+	size   int64 // RFC822.SIZE
+	bytes  int64 // that came
+	notice *notice
 }
 
 // mailboxState is what the server says of a mailbox in three ways.
@@ -43,21 +46,38 @@ type mailboxState struct {
 
 type counters struct{ messages, unseen, bytes int64 }
 
-// sinkMessage is a delivery to the outside.
-type sinkMessage struct {
-	content
-
-	key, to string
-}
-
 // emailState is what became of an accepted email.
 type emailState struct {
-	Status     string `json:"status"`
-	Recipients []struct {
-		Email  string `json:"email"`
-		Status string `json:"status"`
-		Reply  string `json:"last_reply"`
-	} `json:"recipients"`
+	ID         string           `json:"id"`
+	Status     string           `json:"status"`
+	Source     string           `json:"source"`
+	From       string           `json:"from"`
+	Subject    string           `json:"subject"`
+	MessageID  string           `json:"message_id"`
+	Recipients []recipientState `json:"recipients"`
+}
+
+type recipientState struct {
+	Email    string `json:"email"`
+	Status   string `json:"status"`
+	Reply    string `json:"last_reply"`
+	Attempts int    `json:"attempts"`
+}
+
+// deeds is what the run did to the server and to the others, as far as it explains what they show.
+type deeds struct {
+	habit func(address string) habit
+	kills []killing
+	stops []time.Time // by SIGTERM
+	downs map[string][]span
+}
+
+// killing is one SIGKILL.
+type killing struct {
+	how   string
+	at    time.Time
+	gone  time.Time // nothing of the server runs any more
+	again time.Time // the next start; zero when there was none
 }
 
 // diskFile is a message file of an account.
@@ -76,7 +96,7 @@ type apiBox struct {
 
 // apiItem is a message in the list of a mailbox.
 type apiItem struct {
-	id    string // of ours, from the subject
+	id    string // of ours, from the subject; the whole subject when it is not ours
 	size  int64
 	flags []string
 	// sampled says that the bytes were read too, and content what they hold.
