@@ -15,6 +15,8 @@ CREATE TABLE destination (
     failures integer NOT NULL DEFAULT 0,
     connections integer NOT NULL DEFAULT 0,
     next_at timestamptz,
+    -- epoch rises when a person resets the breaker, so that a worker that began before does not set it back.
+    epoch integer NOT NULL DEFAULT 0,
     last_reply text NOT NULL DEFAULT '',
     last_host text NOT NULL DEFAULT '',
     last_attempt_at timestamptz,
@@ -51,6 +53,8 @@ CREATE INDEX email_recipient_queue_idx ON email_recipient (destination, next_at,
     WHERE status IN ('queued', 'deferred');
 -- The pages of the queue, held recipients included.
 CREATE INDEX email_recipient_open_idx ON email_recipient (id) WHERE status IN ('queued', 'deferred', 'held');
+-- Failures of which the sender has not been told.
+CREATE INDEX email_recipient_owed_idx ON email_recipient (email_id) WHERE status IN ('bounced', 'failed') AND NOT reported;
 
 -- Room for the versions of a row: a claim changes nothing that is indexed, and a result follows soon.
 ALTER TABLE email_recipient SET (fillfactor = 60);
@@ -60,6 +64,7 @@ ALTER TABLE email SET (fillfactor = 60);
 
 ALTER TABLE email RESET (fillfactor);
 ALTER TABLE email_recipient RESET (fillfactor);
+DROP INDEX email_recipient_owed_idx;
 DROP INDEX email_recipient_open_idx;
 DROP INDEX email_recipient_queue_idx;
 DROP INDEX email_recipient_wake_idx;

@@ -138,7 +138,7 @@ func (a *App) startWork(ctx context.Context) error {
 	tasks := a.tasks()
 	client, err := queue.New(a.pool, queue.Config{
 		Register: func(w *queue.Workers) error { return jobs.Register(w, a.Outbound, tasks) },
-		Periodic: jobs.Periodic(tasks), Listen: a.direct, SoftStop: a.cfg.Limits.StopTimeout / 5, Logger: obs.AtLeast(a.log, slog.LevelWarn),
+		Periodic: jobs.Periodic(tasks), Listen: a.direct, SoftStop: a.cfg.Limits.StopTimeout / 2, Logger: obs.AtLeast(a.log, slog.LevelWarn),
 	})
 	if err != nil {
 		return err
@@ -148,6 +148,7 @@ func (a *App) startWork(ctx context.Context) error {
 	}
 	a.queue = client
 	a.onStop("workers", client.Stop)
+	a.onStop("sending", func(context.Context) error { a.Outbound.StopSending(); return nil })
 	a.goRun(ctx, "scan", a.Outbound.Scan)
 	a.goRun(ctx, "connections", a.Outbound.KeepConnections)
 	return nil
@@ -165,6 +166,8 @@ func (a *App) tasks() []jobs.Task {
 		{Name: "auth_failure_sweep", Every: 5 * time.Minute, Run: dropCount(a.limiter.Sweep)},
 		{Name: "event_retention", Every: 6 * time.Hour, Run: a.dropEvents},
 		{Name: "email_retention", Every: time.Hour, Run: a.expireEmails},
+		{Name: "report_sweep", Every: time.Minute, Run: dropCount(a.Outbound.ReportOwed)},
+		{Name: "expiry_sweep", Every: time.Minute, Run: dropCount(a.Outbound.GiveUp)},
 		{Name: "destination_retention", Every: 6 * time.Hour, Run: a.forgetDestinations},
 		{Name: "blob_sweep", Every: time.Hour, Run: dropCount(a.Outbound.SweepBlobs)},
 		{Name: "mailbox_maintenance", Every: 5 * time.Minute, Run: a.maintainMailboxes},

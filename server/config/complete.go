@@ -93,8 +93,8 @@ func (l *loader) checkOutbound() {
 	if out.Mode == "relay" && out.Relay.Host == "" {
 		l.conflict("outbound.mode", "relay", "needs outbound.relay.host")
 	}
-	if out.Relay.Password != "" && out.Relay.TLS == "none" {
-		l.conflict("outbound.relay.tls", "none", "would send outbound.relay.password in the clear; use starttls or implicit")
+	if (out.Relay.Password != "" || out.Relay.Username != "") && out.Relay.TLS == "none" {
+		l.conflict("outbound.relay.tls", "none", "would send outbound.relay.username and password in the clear; use starttls or implicit")
 	}
 	for _, domain := range slices.Sorted(maps.Keys(out.Routes)) {
 		target := out.Routes[domain]

@@ -17,8 +17,9 @@ type Limits struct {
 	RecipientsInbound    int `key:"recipients_inbound" default:"100" min:"100" max:"10000"`
 	RecipientsSubmission int `key:"recipients_submission" default:"500" min:"1" max:"10000"`
 	RecipientsAPI        int `key:"recipients_api" default:"1000" min:"1" max:"10000"`
-	// BlobBytes bounds a file uploaded with POST /v1/blobs.
-	BlobBytes Size `key:"blob_bytes" default:"25MiB" min:"64KiB" max:"1GiB"`
+	// BlobBytes bounds a file uploaded with POST /v1/blobs, BlobTotalBytes all that one key or user has there at a time.
+	BlobBytes      Size `key:"blob_bytes" default:"25MiB" min:"64KiB" max:"1GiB"`
+	BlobTotalBytes Size `key:"blob_total_bytes" default:"512MiB" min:"1MiB" max:"1TiB"`
 	// QuotaBytes is the quota of a user who has none of his own (L-10). 0 = none.
 	QuotaBytes Size `key:"quota_bytes" default:"5GiB" zero:"off"`
 	// DiskLowWaterBytes is the free space below which mail is refused with a
@@ -101,7 +102,8 @@ type APILimits struct {
 	// RequestsPerMinute of one key, LoginsPerMinute of one address (L-38).
 	RequestsPerMinute int `key:"requests_per_minute" default:"600" lift:"true"`
 	LoginsPerMinute   int `key:"logins_per_minute" default:"10" lift:"true"`
-	// BodyBytes of one JSON request, of a batch of emails, and of all that are being read.
+	// BodyBytes of one JSON request, of a batch of emails, and of all that are being read. One credential has a quarter of
+	// the last, or one batch; an eighth is kept for bodies of no more than 1 MiB.
 	BodyBytes       Size `key:"body_bytes" default:"10MiB" min:"64KiB" max:"1GiB"`
 	BatchBytes      Size `key:"batch_bytes" default:"50MiB" min:"64KiB" max:"1GiB"`
 	BodyBudgetBytes Size `key:"body_budget_bytes" default:"128MiB" min:"1MiB" max:"64GiB"`

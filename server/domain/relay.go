@@ -36,6 +36,7 @@ const (
 // Relay is a domain's smart host: all its mail to other servers goes there (O-46).
 type Relay struct {
 	Domain               mail.DomainID
+	DomainName           string
 	Host                 string // a name in A-labels, or an IP address
 	Port                 int
 	TLS                  string
@@ -90,15 +91,18 @@ func (r *RelaySet) check() error {
 	return nil
 }
 
-func badCredential(s string) bool { return len(s) > maxCredential || strings.ContainsFunc(s, unicode.IsControl) }
+func badCredential(s string) bool {
+	return len(s) > maxCredential || strings.ContainsFunc(s, unicode.IsControl)
+}
 
 // relayPlace is where a sealed password lies.
 func relayPlace(id mail.DomainID) string { return seal.Place("domain_relay", id.UUID(), "password") }
 
 // SetRelay gives a domain its smart host, or changes it. ifVersion is the version that the caller saw, or 0. Errors as Update;
-// fault.Unavailable "key-unavailable" when the password cannot be sealed.
+// fault.Unavailable "key-unavailable" when the password cannot be sealed. Where this server connects to is decided by who has the
+// whole of it: others get fault.Forbidden "domain-forbidden".
 func (s *Service) SetRelay(ctx context.Context, p mail.Principal, id mail.DomainID, in RelaySet, ifVersion int64) (Relay, error) {
-	if err := scope(p, "domains:write"); err != nil {
+	if err := s.mayRelay(ctx, p, id); err != nil {
 		return Relay{}, err
 	}
 	if err := in.check(); err != nil {
@@ -147,7 +151,7 @@ func (s *Service) nextRelay(id mail.DomainID, in RelaySet, old relayRow, found b
 
 // RemoveRelay lets the domain's mail go out like that of others again; fault.NotFound when it has no smart host.
 func (s *Service) RemoveRelay(ctx context.Context, p mail.Principal, id mail.DomainID, ifVersion int64) error {
-	if err := scope(p, "domains:write"); err != nil {
+	if err := s.mayRelay(ctx, p, id); err != nil {
 		return err
 	}
 	return s.withRelay(ctx, p, id, ifVersion, func(ctx context.Context, tx pgx.Tx, d Domain, _ relayRow, found bool) error {
@@ -159,6 +163,20 @@ func (s *Service) RemoveRelay(ctx context.Context, p mail.Principal, id mail.Dom
 		}
 		return s.note(ctx, tx, p, d, event.DomainUpdated, "domain.relay_remove", nil)
 	})
+}
+
+func (s *Service) mayRelay(ctx context.Context, p mail.Principal, id mail.DomainID) error {
+	if err := scope(p, "domains:write"); err != nil {
+		return err
+	}
+	if p.AllDomains() {
+		return nil
+	}
+	d, found, err := one(ctx, s.pool, sqlGet, id)
+	if _, err := visible(p, d, found, err); err != nil {
+		return err
+	}
+	return fault.New(fault.Forbidden, "domain-forbidden", "only the owner, or a key without a list of domains, may set where a domain's mail goes")
 }
 
 // withRelay runs a change with the domain and its smart host locked.
@@ -247,10 +265,11 @@ type relayEntry struct {
 }
 
 const sqlGetRelay = `
-SELECT domain_id, host, port, tls, username, password, version, created_at, updated_at FROM domain_relay WHERE domain_id = $1`
+SELECT r.domain_id, d.name, r.host, r.port, r.tls, r.username, r.password, r.version, r.created_at, r.updated_at
+FROM domain_relay r JOIN domain d ON d.id = r.domain_id WHERE r.domain_id = $1`
 
 func readRelay(ctx context.Context, q pg.Querier, id mail.DomainID) (r relayRow, found bool, err error) {
-	err = q.QueryRow(ctx, sqlGetRelay, id).Scan(&r.Domain, &r.Host, &r.Port, &r.TLS, &r.Username, &r.sealed, &r.Version, &r.CreatedAt, &r.UpdatedAt)
+	err = q.QueryRow(ctx, sqlGetRelay, id).Scan(&r.Domain, &r.DomainName, &r.Host, &r.Port, &r.TLS, &r.Username, &r.sealed, &r.Version, &r.CreatedAt, &r.UpdatedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return relayRow{}, false, nil
 	}

@@ -54,6 +54,9 @@ func (s *Service) Attempt(ctx context.Context, id mail.EmailID) error {
 	if err != nil {
 		return pg.Fault(err)
 	}
+	if err := s.lookAgainSoon(ctx, e); err != nil {
+		return pg.Fault(err)
+	}
 	list, err := workableOf(ctx, s.pool, id, s.clock.Now(), s.cfg.Mode == ModeSink)
 	if err != nil {
 		return pg.Fault(err)
@@ -70,6 +73,20 @@ func (s *Service) Attempt(ctx context.Context, id mail.EmailID) error {
 		}
 	}
 	return pg.Fault(errors.Join(errs...))
+}
+
+const sqlLookSoon = `
+UPDATE email_recipient SET wake_at = $2 WHERE email_id = $1 AND status IN ('queued', 'deferred') AND next_at <= $3 AND wake_at > $2`
+
+// lookAgainSoon lets the scanner look at the email's due recipients soon, for the case that this process is killed. The scanner
+// leaves what has waited for long alone for longer.
+func (s *Service) lookAgainSoon(ctx context.Context, e *Email) error {
+	now := s.clock.Now()
+	if now.Sub(e.CreatedAt) < shortWait {
+		return nil // it does so anyway
+	}
+	_, err := s.pool.Exec(ctx, sqlLookSoon, e.ID, now.Add(shortWait), now)
+	return err
 }
 
 // attempt is one run of Attempt. The message is opened and scanned once, for the first recipient who is hosted here.
@@ -215,7 +232,9 @@ func (s *Service) judgeLocal(e *Email, r *Recipient, now time.Time, err error) {
 		s.postpone(e, r, now, 0)
 	default:
 		r.LastReply = "451 4.3.0 " + text
-		s.postpone(e, r, now, ownDelay)
+		if s.postpone(e, r, now, 0); r.Status == Deferred {
+			r.NextAt = now.Add(ownDelay) // it says nothing about the recipient
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mailserver-dev/mailserver/server/body"
 	"github.com/mailserver-dev/mailserver/server/event"
+	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
 	"github.com/mailserver-dev/mailserver/server/pg"
@@ -29,7 +30,7 @@ func (s *Service) carry(ctx context.Context, name, token string, g group) (out o
 		defer func() { <-s.slots }()
 		defer s.metrics.OutboundDialogue()()
 	case <-ctx.Done():
-		return outcome{}
+		return outcome{left: aborted(g, all(g, smtpout.Result{Outcome: smtpout.Aborted}))}
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -39,15 +40,28 @@ func (s *Service) carry(ctx context.Context, name, token string, g group) (out o
 		}
 	}()
 	results := s.dialogue(ctx, name, g)
-	if err := s.settle(ctx, token, g, results); err != nil {
-		return outcome{err: err}
+	out = outcomeOf(results)
+	out.left = aborted(g, results)
+	out.err = s.settle(ctx, token, g, results)
+	return out
+}
+
+// aborted gives the recipients about whom nothing was decided.
+func aborted(g group, results []smtpout.Result) (ids []mail.DeliveryID) {
+	for i, r := range g.recipients {
+		if results[i].Outcome == smtpout.Aborted {
+			ids = append(ids, r.ID)
+		}
 	}
-	return outcomeOf(results)
+	return ids
 }
 
 // dialogue prepares the letter and hands it to a courier.
 func (s *Service) dialogue(ctx context.Context, name string, g group) []smtpout.Result {
 	e := g.email
+	if g.trouble != nil {
+		return all(g, s.ownTrouble(ctx, e, g.trouble))
+	}
 	file, err := s.bodies.Open(ctx, bodyOwner, e.File)
 	if err != nil {
 		return all(g, s.ownTrouble(ctx, e, err))
@@ -56,10 +70,8 @@ func (s *Service) dialogue(ctx context.Context, name string, g group) []smtpout.
 	if err := s.prepare(ctx, e, file); err != nil {
 		return all(g, s.ownTrouble(ctx, e, err))
 	}
-	courier, err := s.courier(ctx, name, e)
-	if err != nil {
-		return all(g, s.ownTrouble(ctx, e, err))
-	}
+	at := berth{name, g.way.key}
+	courier := s.courier(at, g.way)
 	letter := smtpout.Letter{
 		From: e.EnvelopeFrom, To: make([]mail.Address, len(g.recipients)), Size: int64(len(e.Signature)) + e.Size, EightBit: e.EightBit,
 		Open: func(context.Context) (io.ReadCloser, error) {
@@ -77,7 +89,7 @@ func (s *Service) dialogue(ctx context.Context, name string, g group) []smtpout.
 		courier.Close()
 		return results
 	}
-	s.fleet.park(name, courier, s.clock.Now().Add(idleFor))
+	s.fleet.park(at, courier, s.clock.Now().Add(idleFor))
 	for i, r := range results {
 		if r.Outcome == smtpout.Aborted { // our bytes could not be read, or are not those that were accepted
 			results[i] = s.ownTrouble(ctx, e, r.Err)
@@ -86,19 +98,15 @@ func (s *Service) dialogue(ctx context.Context, name string, g group) []smtpout.
 	return results
 }
 
-// courier gives one whose connection to the destination is still open, or a fresh one.
-func (s *Service) courier(ctx context.Context, name string, e *Email) (*smtpout.Courier, error) {
-	if c := s.fleet.take(name); c != nil {
-		return c, nil
+// courier gives one whose connection is still open, or a fresh one.
+func (s *Service) courier(at berth, w way) *smtpout.Courier {
+	if c := s.fleet.take(at); c != nil {
+		return c
 	}
-	relay, err := s.relayOf(ctx, e.Domain)
-	if err != nil {
-		return nil, err
+	if w.relay != nil {
+		return s.client.RelayCourier(*w.relay)
 	}
-	if relay != nil {
-		return s.client.RelayCourier(*relay), nil
-	}
-	return s.client.Courier(name), nil
+	return s.client.Courier(at.destination)
 }
 
 // ownTrouble is the result when a letter could not even be tried. What the end of the context caused is no result.
@@ -107,14 +115,22 @@ func (s *Service) ownTrouble(ctx context.Context, e *Email, err error) smtpout.R
 		return smtpout.Result{Outcome: smtpout.Aborted, Err: err}
 	}
 	s.log.LogAttrs(ctx, slog.LevelError, "a letter cannot be sent now", slog.String("email_id", e.ID.String()), slog.Any("error", err))
-	if body.IsMissing(err) {
+	switch {
+	case body.IsMissing(err):
 		return ownFailure("the stored message is missing", err) // it may be restored from a backup (D-27)
+	case fault.Is(err, fault.Invalid), fault.Is(err, fault.TooLarge):
+		return smtpout.Result{Outcome: smtpout.Refused, Code: 550, Enhanced: "5.6.0", Text: fault.Public(err), Class: classOwn, Err: err}
+	case fault.Is(err, fault.Unavailable) && !pg.Unavailable(err):
+		return ownFailure(fault.Public(err), err)
 	}
 	return ownFailure("temporary failure", err)
 }
 
+// classOwn is the class of results that say nothing about another server.
+const classOwn = "own"
+
 func ownFailure(text string, err error) smtpout.Result {
-	return smtpout.Result{Outcome: smtpout.Deferred, Code: 451, Enhanced: "4.3.0", Text: text, Class: "own", Err: err}
+	return smtpout.Result{Outcome: smtpout.Deferred, Code: 451, Enhanced: "4.3.0", Text: text, Class: classOwn, Err: err}
 }
 
 // all gives every recipient of the group the same result.
@@ -122,16 +138,19 @@ func all(g group, r smtpout.Result) []smtpout.Result {
 	return slices.Repeat([]smtpout.Result{r}, len(g.recipients))
 }
 
-// outcomeOf gives what the results say about the destination. Who answered a recipient with whatever reply is well (O-42).
+// outcomeOf gives what the results say about the destination: nothing when no server was reached and that was not its fault, or
+// when we had not come so far. A server that spoke is well, whatever it answered to a recipient (O-42).
 func outcomeOf(results []smtpout.Result) outcome {
 	var out outcome
 	for _, r := range results {
-		if r.Outcome == smtpout.Aborted || r.Class == "own" {
+		if r.Outcome == smtpout.Aborted || r.Class == classOwn {
 			continue
 		}
-		out.tried, out.reply, out.host = true, r.Reply(), r.Host
+		out.reply, out.host = r.Reply(), r.Host
 		out.trouble = out.trouble || r.HostTrouble
-		if r.Class == "reputation" || r.Class == "throttle" {
+		out.spoke = out.spoke || r.Addr.IsValid() && !r.HostTrouble && r.Class != smtpout.ClassNetwork && r.Class != smtpout.ClassRouting
+		out.delivered = out.delivered || r.Outcome == smtpout.Delivered
+		if r.Class == smtpout.ClassReputation || r.Class == smtpout.ClassThrottle {
 			out.pause = max(out.pause, r.RetryAfter)
 		}
 	}
@@ -275,8 +294,12 @@ func (s *Service) judge(e *Email, r *Recipient, res smtpout.Result, now time.Tim
 	}
 }
 
-// postpone gives a deferred recipient its next attempt: where the other server names a time, that one, else the ladder's. Who has
-// had the last attempt has failed.
+// maxHints is how often the time that another server names is believed; after that the ladder counts, or a server that says
+// "in a minute" for ever would be asked for five days each minute.
+const maxHints = 5
+
+// postpone gives a deferred recipient its next attempt: where the other server names a time, soon after that one, else the
+// ladder's. Who has had the last attempt has failed.
 func (s *Service) postpone(e *Email, r *Recipient, now time.Time, hint time.Duration) {
 	at, ok := ladder(s.cfg.Retry).next(e.ID, r.Attempts, now, e.ExpiresAt)
 	switch {
@@ -284,8 +307,11 @@ func (s *Service) postpone(e *Email, r *Recipient, now time.Time, hint time.Dura
 		age := now.Sub(e.CreatedAt).Round(time.Minute)
 		r.Status, r.LastReply = Failed, fmt.Sprintf("451 4.4.7 given up after %s; last answer: %s", inWords(age), r.LastReply)
 		return
-	case hint > 0 && now.Add(hint).Before(e.ExpiresAt):
-		at = now.Add(hint)
+	case hint > 0 && r.Attempts <= maxHints:
+		wait := time.Duration(float64(hint) * (1 + jitterShare + jitter(e.ID, r.Attempts))) // never before the time that was named
+		if then := now.Add(wait); then.Before(e.ExpiresAt) {
+			at = then.Truncate(time.Microsecond)
+		}
 	}
 	r.Status, r.NextAt = Deferred, at
 }

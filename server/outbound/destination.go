@@ -46,22 +46,25 @@ ON CONFLICT (name) DO UPDATE SET
     lease_until = CASE WHEN ` + free + ` THEN EXCLUDED.lease_until ELSE d.lease_until END,
     more = NOT ` + free + `
 WHERE ` + free + ` OR NOT d.more
-RETURNING d.lease = $2, d.failures, d.connections, d.next_at`
+RETURNING d.lease = $2, d.failures, d.connections, d.next_at, d.epoch, d.last_success_at`
 
 // takeLease gives ok false when another worker has the lease; that one has been told.
-func takeLease(ctx context.Context, q pg.Querier, name, token string) (b breaker, ok bool, err error) {
-	var nextAt *time.Time
-	err = q.QueryRow(ctx, sqlTakeLease, name, token, leaseFor).Scan(&ok, &b.failures, &b.connections, &nextAt)
+func takeLease(ctx context.Context, q pg.Querier, name, token string) (b breaker, epoch int, success time.Time, ok bool, err error) {
+	var nextAt, successAt *time.Time
+	err = q.QueryRow(ctx, sqlTakeLease, name, token, leaseFor).Scan(&ok, &b.failures, &b.connections, &nextAt, &epoch, &successAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return b, false, nil
+		return b, 0, success, false, nil
 	}
 	if err != nil {
-		return b, false, fmt.Errorf("take the lease of %s: %w", name, err)
+		return b, 0, success, false, fmt.Errorf("take the lease of %s: %w", name, err)
 	}
 	if nextAt != nil {
 		b.nextAt = nextAt.UTC()
 	}
-	return b, ok, nil
+	if successAt != nil {
+		success = *successAt
+	}
+	return b, epoch, success, ok, nil
 }
 
 const sqlRenewLease = `UPDATE destination SET lease_until = now() + $3::interval WHERE name = $1 AND lease = $2 RETURNING held`
@@ -80,12 +83,14 @@ func renewLease(ctx context.Context, q pg.Querier, name, token string) (held boo
 const relaxed = `(SELECT set_config('synchronous_commit', 'off', true)) AS relaxed`
 
 // The lease is given back only when nobody has asked for more meanwhile; then the holder looks once more. What it has learned
-// about the destination is stored with it.
+// about the destination is stored with it, unless a person has reset that meanwhile (epoch).
 const sqlRelease = `
 UPDATE destination
 SET lease = CASE WHEN more AND NOT $3::boolean THEN lease END,
     lease_until = CASE WHEN more AND NOT $3::boolean THEN lease_until END,
-    more = false, failures = $4, connections = $5, next_at = $6,
+    more = false,
+    failures = CASE WHEN epoch = $11 THEN $4 ELSE failures END, connections = CASE WHEN epoch = $11 THEN $5 ELSE connections END,
+    next_at = CASE WHEN epoch = $11 THEN $6 ELSE next_at END,
     last_reply = CASE WHEN $7::text = '' THEN last_reply ELSE $7 END, last_host = CASE WHEN $7::text = '' THEN last_host ELSE $8 END,
     last_attempt_at = COALESCE($9, last_attempt_at), last_success_at = COALESCE($10, last_success_at)
 FROM ` + relaxed + `
@@ -93,9 +98,9 @@ WHERE name = $1 AND lease = $2
 RETURNING lease IS NULL`
 
 // releaseLease gives false when there is more to do. force gives it back all the same: the scanner will find what is left.
-func releaseLease(ctx context.Context, q pg.Querier, name, token string, b breaker, l last, force bool) (released bool, err error) {
+func releaseLease(ctx context.Context, q pg.Querier, name, token string, epoch int, b breaker, l last, force bool) (released bool, err error) {
 	err = q.QueryRow(ctx, sqlRelease, name, token, force, b.failures, b.connections, nullTime(b.nextAt), l.reply, l.host,
-		nullTime(l.at), nullTime(l.success)).Scan(&released)
+		nullTime(l.at), nullTime(l.success), epoch).Scan(&released)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return true, errLeaseLost
 	}
@@ -107,7 +112,8 @@ func releaseLease(ctx context.Context, q pg.Querier, name, token string, b break
 
 // The due recipients of a destination become those of this worker, oldest first. Those that another worker was sending when its
 // lease ended are due like the others; that worker's result counts only if it was a delivery (sqlSettle). Nothing that an index
-// holds is changed, so that a claim costs one short row version (HOT): who has a lease written on it is shown as "sending".
+// holds is changed as a rule, so that a claim costs one short row version (HOT): who has a lease written on it is shown as
+// "sending". Only what the scanner would look at much later is brought near, for the case that this worker is killed.
 const sqlClaimDue = `
 WITH c AS MATERIALIZED (
     SELECT r.id FROM email_recipient r
@@ -117,11 +123,11 @@ WITH c AS MATERIALIZED (
     ORDER BY r.next_at, r.email_id, r.position
     LIMIT $4
     FOR UPDATE SKIP LOCKED)
-UPDATE email_recipient r SET lease = $3 FROM c WHERE r.id = c.id
+UPDATE email_recipient r SET lease = $3, wake_at = LEAST(r.wake_at, $5) FROM c WHERE r.id = c.id
 RETURNING ` + recipientColumns
 
 func claimDue(ctx context.Context, q pg.Querier, name, token string, now time.Time, limit int) ([]ownedRecipient, error) {
-	rows, err := q.Query(ctx, sqlClaimDue, name, now, token, limit)
+	rows, err := q.Query(ctx, sqlClaimDue, name, now, token, limit, now.Add(leaseFor+firstLease))
 	if err != nil {
 		return nil, fmt.Errorf("claim mail for %s: %w", name, err)
 	}
@@ -132,14 +138,22 @@ func claimDue(ctx context.Context, q pg.Querier, name, token string, now time.Ti
 const sqlUnclaim = `
 UPDATE email_recipient r
 SET lease = '', wake_at = GREATEST(r.next_at, $3)
-WHERE r.destination = $1 AND r.status IN ('queued', 'deferred') AND r.lease = $2`
+WHERE r.id = ANY ($1::uuid[]) AND r.status IN ('queued', 'deferred') AND r.lease = $2`
 
-func unclaim(ctx context.Context, q pg.Querier, name, token string, wake time.Time) error {
-	if _, err := q.Exec(ctx, sqlUnclaim, name, token, wake); err != nil {
-		return fmt.Errorf("give back mail for %s: %w", name, err)
+func unclaim(ctx context.Context, q pg.Querier, ids []mail.DeliveryID, token string, wake time.Time) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if _, err := q.Exec(ctx, sqlUnclaim, uuids(ids), token, wake); err != nil {
+		return fmt.Errorf("give back mail: %w", err)
 	}
 	return nil
 }
+
+// A recipient whose domain has come to this server is filed here.
+const sqlMoveHome = `
+UPDATE email_recipient r SET local = true, destination = split_part(r.address, '@', -1), lease = ''
+WHERE r.id = ANY ($1::uuid[]) AND r.lease = $2`
 
 // A recipient whose route has changed since it was accepted moves to the queue of the new destination.
 const sqlReroute = `

@@ -20,8 +20,12 @@ const (
 	claimRows = 100
 	// perDialogue is how many recipients share one transaction of SMTP (O-42).
 	perDialogue = 50
-	// pollBusy is how often a worker that waits for its last dialogues looks for new mail.
-	pollBusy = 100 * time.Millisecond
+	// pollBusy is how often a worker that waits for its last dialogues looks for what another process was asked for.
+	pollBusy = time.Second
+	// aliveFor is how long a server that took mail counts as alive; others get one connection until they have.
+	aliveFor = 10 * time.Minute
+	// warnings is how many letters in a row must meet a complaint about us before everybody's mail is held back for it.
+	warnings = 5
 	// drainFor is when a worker gives the destination back although there is more, so that no job comes near its timeout.
 	drainFor = 10 * time.Minute
 )
@@ -39,12 +43,13 @@ func (DrainArgs) InsertOpts() queue.InsertOpts { return queue.InsertOpts{Queue: 
 
 const sqlHasDue = `
 SELECT EXISTS (SELECT FROM email_recipient r
-    WHERE r.destination = $1 AND r.status IN ('queued', 'deferred') AND r.next_at <= $2 AND NOT r.local AND r.transport <> 'test')`
+    WHERE r.destination = $1 AND r.status IN ('queued', 'deferred') AND r.next_at <= $2 AND NOT r.local AND r.transport <> 'test')
+    AND NOT EXISTS (SELECT FROM destination t WHERE t.name = $1 AND (t.held OR t.next_at > $2))`
 
 // Drain sends everything that is due for a destination, unless another worker is at it: then that one is told to look again.
 // It is safe to run any number of times and after any crash.
 func (s *Service) Drain(ctx context.Context, name string) error {
-	if !s.dials() || s.turns.wake(name) {
+	if !s.dials() || s.stopping() || s.turns.wake(name) {
 		return nil
 	}
 	var something bool
@@ -52,11 +57,13 @@ func (s *Service) Drain(ctx context.Context, name string) error {
 		return pg.Fault(err)
 	}
 	d := &drain{s: s, name: name, token: rand.Text(), done: make(chan outcome), more: make(chan struct{}, 1)}
-	ok, err := d.begin(ctx)
+	leased, stop := d.keepLease(ctx)
+	defer stop()
+	ok, err := d.begin(leased)
 	if err != nil || !ok {
 		return pg.Fault(err)
 	}
-	return pg.Fault(d.run(ctx))
+	return pg.Fault(d.run(ctx, leased))
 }
 
 // drain is a worker's turn at a destination. Only the goroutine of run touches its fields; dialogues report through done.
@@ -64,9 +71,14 @@ type drain struct {
 	s           *Service
 	name, token string
 	health      breaker
+	epoch       int // of the row; see releaseLease
 	last        last
 	running     int
-	good        int // dialogues in a row without trouble
+	alive       bool // it took mail a short while ago
+	good        int  // dialogues in a row without trouble
+	warned      int  // letters in a row that met a complaint about us
+	until       time.Time
+	left        []mail.DeliveryID // claimed and not attempted
 	done        chan outcome
 	more        chan struct{} // a wake-up came to this process
 	released    bool
@@ -76,20 +88,24 @@ type drain struct {
 // outcome is what one dialogue tells about the destination.
 type outcome struct {
 	reply, host string
-	tried       bool          // an answer came, or none could be had
 	trouble     bool          // it counts against the destination (O-42)
-	pause       time.Duration // the other server wants to be left alone
-	err         error         // ours: the result could not be stored
+	spoke       bool          // a server answered
+	delivered   bool          // and took the letter, at least for somebody
+	pause       time.Duration // it wants to be left alone
+	left        []mail.DeliveryID
+	err         error // ours: the result could not be stored
 }
 
 // begin takes the lease and, in the same transaction, the first letters.
 func (d *drain) begin(ctx context.Context) (ok bool, err error) {
 	now := d.s.clock.Now()
 	err = pg.InTx(ctx, d.s.pool, func(ctx context.Context, tx pg.Tx) (err error) {
-		d.health, ok, err = takeLease(ctx, tx, d.name, d.token)
+		var success time.Time
+		d.health, d.epoch, success, ok, err = takeLease(ctx, tx, d.name, d.token)
 		if err != nil || !ok || now.Before(d.health.nextAt) {
 			return err
 		}
+		d.alive, d.until = d.health.failures == 0 && now.Sub(success) < aliveFor, now.Add(drainFor)
 		d.first, err = claimDue(ctx, tx, d.name, d.token, now, d.most())
 		return err
 	})
@@ -99,10 +115,8 @@ func (d *drain) begin(ctx context.Context) (ok bool, err error) {
 // most is how many recipients are claimed at once.
 func (d *drain) most() int { return min(claimRows, d.lanes()*perDialogue) }
 
-// run works under a context that ends when the lease is in danger.
-func (d *drain) run(ctx context.Context) error {
-	leased, stop := d.keepLease(ctx)
-	defer stop()
+// run works under leased, which ends when the lease is in danger.
+func (d *drain) run(ctx, leased context.Context) error {
 	err := d.loop(leased)
 	for d.running > 0 {
 		err = errors.Join(err, d.finished(<-d.done))
@@ -116,18 +130,17 @@ func (d *drain) run(ctx context.Context) error {
 // loop claims and starts dialogues until nothing is due and nobody has asked for more. It looks again when a claim was full, when
 // somebody asks, and now and then: a wake-up in another process can only leave word in the row.
 func (d *drain) loop(ctx context.Context) error {
-	begin := d.s.clock.Now()
 	d.s.turns.enter(d)
 	defer d.s.turns.leave(d)
 	for look := true; ; {
 		now := d.s.clock.Now()
-		if now.Before(d.health.nextAt) || now.Sub(begin) > drainFor || context.Cause(ctx) != nil {
+		if d.over(now) || context.Cause(ctx) != nil {
 			return d.cause(ctx)
 		}
 		switch {
 		case look:
 			full, err := d.send(ctx, now)
-			if err != nil || d.paused() {
+			if err != nil {
 				return err
 			}
 			look = full
@@ -152,8 +165,12 @@ func (d *drain) send(ctx context.Context, now time.Time) (full bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	for _, g := range groups {
-		if err := d.start(ctx, g); err != nil || d.paused() {
+	for i, g := range groups {
+		started, err := d.start(ctx, g)
+		if !started {
+			for _, rest := range groups[i:] {
+				d.left = append(d.left, rest.ids()...)
+			}
 			return false, err
 		}
 	}
@@ -181,13 +198,17 @@ func (d *drain) cause(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// paused says that the breaker opened, or the other server asked for a pause, while dialogues were running.
-func (d *drain) paused() bool { return d.s.clock.Now().Before(d.health.nextAt) }
+// over says that nothing more is begun: the breaker opened or the other server asked for a pause, the turn has lasted long enough,
+// or the process is about to stop.
+func (d *drain) over(now time.Time) bool {
+	return now.Before(d.health.nextAt) || now.After(d.until) || d.s.stopping()
+}
 
-// lanes is how many dialogues may run at once. Behind a half-open breaker one letter is the probe.
+// lanes is how many dialogues may run at once. Behind a half-open breaker one letter is the probe, and a server that has not taken
+// a letter lately must take one first: who never answers holds one connection of this node and not all of them.
 func (d *drain) lanes() int {
 	switch {
-	case d.health.failures >= opensAfter:
+	case d.health.failures >= opensAfter, !d.alive:
 		return 1
 	case d.health.connections > 0:
 		return min(d.health.connections, d.s.cfg.PerDestination)
@@ -195,21 +216,24 @@ func (d *drain) lanes() int {
 	return d.s.cfg.PerDestination
 }
 
-// start waits for a free lane and begins a dialogue.
-func (d *drain) start(ctx context.Context, g group) error {
-	for d.running >= d.lanes() {
+// start waits for a free lane and begins a dialogue; started is false when that must not be any more.
+func (d *drain) start(ctx context.Context, g group) (started bool, err error) {
+	for !d.over(d.s.clock.Now()) {
+		if d.running < d.lanes() {
+			d.running++
+			go func() { d.done <- d.s.carry(ctx, d.name, d.token, g) }()
+			return true, nil
+		}
 		select {
 		case out := <-d.done:
-			if err := d.finished(out); err != nil || d.paused() {
-				return err
+			if err := d.finished(out); err != nil {
+				return false, err
 			}
 		case <-ctx.Done():
-			return d.cause(ctx)
+			return false, d.cause(ctx)
 		}
 	}
-	d.running++
-	go func() { d.done <- d.s.carry(ctx, d.name, d.token, g) }()
-	return nil
+	return false, nil
 }
 
 // await takes one finished dialogue; look says that there may be something new to claim.
@@ -232,6 +256,16 @@ func (d *drain) await(ctx context.Context, most time.Duration) (look bool, err e
 type group struct {
 	email      *Email
 	recipients []Recipient
+	way        way
+	trouble    error // why it cannot be sent now
+}
+
+func (g group) ids() []mail.DeliveryID {
+	out := make([]mail.DeliveryID, len(g.recipients))
+	for i, r := range g.recipients {
+		out[i] = r.ID
+	}
+	return out
 }
 
 // claim takes due recipients and forms the letters; those whose route has changed go to their new destination instead.
@@ -260,7 +294,7 @@ func (d *drain) claim(ctx context.Context, now time.Time) (groups []group, full 
 	return groups, len(rows) == d.most(), err
 }
 
-// form makes groups of neighbours that belong to one email.
+// form makes groups of neighbours that belong to one email. Each has a copy of the email: they may be prepared at the same time.
 func form(rows []ownedRecipient, emails map[mail.EmailID]*Email) []group {
 	var groups []group
 	for _, r := range rows {
@@ -270,43 +304,70 @@ func form(rows []ownedRecipient, emails map[mail.EmailID]*Email) []group {
 			continue
 		}
 		if e := emails[r.email]; e != nil {
-			groups = append(groups, group{e, []Recipient{r.Recipient}})
+			email := *e
+			groups = append(groups, group{email: &email, recipients: []Recipient{r.Recipient}})
 		}
 	}
 	return groups
 }
 
-// keepRouted leaves out what now belongs elsewhere: a relay was set, changed or removed since the letter was accepted.
+// keepRouted leaves out what now belongs elsewhere: a smart host was set, changed or removed since the letter was accepted, or the
+// recipient's domain has come to this server.
 func (d *drain) keepRouted(ctx context.Context, groups []group) ([]group, error) {
 	kept := groups[:0]
+	hosted := map[string]bool{}
 	for _, g := range groups {
-		relay, err := d.s.relayOf(ctx, g.email.Domain)
-		if err != nil {
+		way, err := d.s.wayOf(ctx, g.email.Domain)
+		if pg.Unavailable(err) || ctx.Err() != nil {
 			return nil, err
 		}
-		there := map[string][]mail.DeliveryID{}
-		here := g.recipients[:0]
+		if err != nil { // its smart host's password cannot be had: others' letters need not wait for that
+			g.trouble = err
+			kept = append(kept, g)
+			continue
+		}
+		there, home := map[string][]mail.DeliveryID{}, []mail.DeliveryID(nil)
+		here := group{email: g.email, way: way}
 		for _, r := range g.recipients {
-			want := r.Address.Domain
-			if relay != nil {
-				want = relayName(*relay)
+			ours, err := d.s.isHosted(ctx, hosted, r.Address.Domain)
+			if err != nil {
+				return nil, err
 			}
-			if want == d.name {
-				here = append(here, r)
-			} else {
+			switch want := way.destination(r.Address); {
+			case ours:
+				home = append(home, r.ID)
+			case want != d.name:
 				there[want] = append(there[want], r.ID)
+			default:
+				here.recipients = append(here.recipients, r)
 			}
+		}
+		if err := d.s.moveHome(ctx, g.email.ID, home, d.token); err != nil {
+			return nil, err
 		}
 		for destination, ids := range there {
 			if err := d.s.moveTo(ctx, ids, d.token, destination); err != nil {
 				return nil, err
 			}
 		}
-		if len(here) > 0 {
-			kept = append(kept, group{g.email, here})
+		if len(here.recipients) > 0 {
+			kept = append(kept, here)
 		}
 	}
 	return kept, nil
+}
+
+// moveHome makes recipients local whose domain is hosted here by now (O-5).
+func (s *Service) moveHome(ctx context.Context, id mail.EmailID, ids []mail.DeliveryID, token string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return pg.InTx(ctx, s.pool, func(ctx context.Context, tx pg.Tx) error {
+		if _, err := tx.Exec(ctx, sqlMoveHome, uuids(ids), token); err != nil {
+			return err
+		}
+		return queue.Insert(ctx, tx, AttemptArgs{Email: id})
+	})
 }
 
 func (s *Service) moveTo(ctx context.Context, ids []mail.DeliveryID, token, destination string) error {
@@ -321,20 +382,30 @@ func (s *Service) moveTo(ctx context.Context, ids []mail.DeliveryID, token, dest
 // finished takes in what a dialogue tells about the destination.
 func (d *drain) finished(out outcome) error {
 	d.running--
-	if !out.tried {
+	d.left = append(d.left, out.left...)
+	if out.reply == "" {
 		return out.err
 	}
 	now := d.s.clock.Now()
 	d.last.reply, d.last.host, d.last.at = out.reply, out.host, now
-	if out.trouble {
+	switch {
+	case out.trouble:
 		d.good = 0
 		d.health.fail(now)
-	} else {
+	case out.spoke:
 		d.last.success = now
+		d.alive = true
 		d.good++
 		d.health.succeed(d.good, d.s.cfg.PerDestination)
 	}
-	if out.pause > 0 {
+	switch {
+	case out.delivered:
+		d.warned = 0
+	case out.pause > 0:
+		d.warned++
+	}
+	// What is said to one letter may be about that letter. Said to all of them, or to the connection, it is about us (O-35, O-37).
+	if out.pause > 0 && (out.trouble || d.warned >= warnings) {
 		d.health.nextAt = later(d.health.nextAt, now.Add(out.pause))
 	}
 	return out.err
@@ -342,7 +413,7 @@ func (d *drain) finished(out outcome) error {
 
 // release stores what was learned and gives the lease back, unless there is more to do.
 func (d *drain) release(ctx context.Context, force bool) (err error) {
-	d.released, err = releaseLease(ctx, d.s.pool, d.name, d.token, d.health, d.last, force)
+	d.released, err = releaseLease(ctx, d.s.pool, d.name, d.token, d.epoch, d.health, d.last, force)
 	return err
 }
 
@@ -351,7 +422,7 @@ func (d *drain) leave(ctx context.Context) error {
 	if d.released {
 		return nil
 	}
-	err := unclaim(ctx, d.s.pool, d.name, d.token, later(d.s.clock.Now(), d.health.nextAt))
+	err := unclaim(ctx, d.s.pool, d.left, d.token, later(d.s.clock.Now(), d.health.nextAt))
 	if released := d.release(ctx, true); !errors.Is(released, errLeaseLost) {
 		err = errors.Join(err, released)
 	}
@@ -369,7 +440,9 @@ func later(a, b time.Time) time.Time {
 // or is lost, or the destination is held: nothing is sent after that.
 func (d *drain) keepLease(ctx context.Context) (leased context.Context, stop func()) {
 	leased, cancel := context.WithCancelCause(ctx)
-	guard := time.AfterFunc(leaseFor-leaseMargin, func() { cancel(errLeaseLost) })
+	// Each guard is set before the statement that takes or renews the lease, so that a slow answer does not make it too late.
+	lost := func() *time.Timer { return time.AfterFunc(leaseFor-leaseMargin, func() { cancel(errLeaseLost) }) }
+	guard := lost()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -381,7 +454,11 @@ func (d *drain) keepLease(ctx context.Context) (leased context.Context, stop fun
 				return
 			case <-tick.C:
 			}
+			next := lost()
 			held, err := renewLease(leased, d.s.pool, d.name, d.token)
+			if err != nil || held {
+				next.Stop()
+			}
 			switch {
 			case errors.Is(err, errLeaseLost):
 				cancel(errLeaseLost)
@@ -390,13 +467,14 @@ func (d *drain) keepLease(ctx context.Context) (leased context.Context, stop fun
 			case held:
 				cancel(context.Canceled)
 			default:
-				guard.Reset(leaseFor - leaseMargin)
+				guard.Stop()
+				guard = next
 			}
 		}
 	}()
 	return leased, func() {
-		guard.Stop()
 		cancel(context.Canceled)
 		<-ended
+		guard.Stop()
 	}
 }

@@ -26,6 +26,9 @@ const (
 const (
 	shortWait = 30 * time.Second
 	longWait  = 10 * time.Minute
+	// busyWait is how long the mail behind a worker is left alone: the worker takes it, and if it is killed, what it has claimed is
+	// looked at first and wakes the destination (sqlClaimDue).
+	busyWait = 2 * time.Minute
 	// parkedFor is how long those are left alone whom nobody may send: the destination is held, or this mode never dials.
 	parkedFor = time.Hour
 )
@@ -46,8 +49,9 @@ func (s *Service) Scan(ctx context.Context) {
 
 // scan wakes everything that is due and says when to look again.
 func (s *Service) scan(ctx context.Context) (time.Duration, error) {
+	woken := map[string]bool{} // in this round
 	for {
-		n, err := s.WakeDue(ctx)
+		n, err := s.wakeDue(ctx, woken)
 		if err != nil {
 			return 0, err
 		}
@@ -70,13 +74,18 @@ const sqlNextWake = `SELECT min(wake_at) FROM email_recipient WHERE status IN ('
 // WakeDue inserts a wake-up job for what is due: recipients whose job died with its process, and those whose deferral has
 // passed. It gives how many recipients it looked at, at most dueBatch.
 func (s *Service) WakeDue(ctx context.Context) (looked int, err error) {
+	return s.wakeDue(ctx, map[string]bool{})
+}
+
+// wakeDue leaves out what woken names, and adds to it.
+func (s *Service) wakeDue(ctx context.Context, woken map[string]bool) (looked int, err error) {
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		found, err := due(ctx, tx, s.clock.Now(), s.dials(), s.cfg.Mode == ModeSink)
 		looked = len(found)
 		if err != nil {
 			return err
 		}
-		return queue.InsertMany(ctx, tx, wakeupsOf(found))
+		return queue.InsertMany(ctx, tx, wakeupsOf(found, woken))
 	})
 	return looked, pg.Fault(err)
 }
@@ -88,18 +97,16 @@ type found struct {
 	near, wake  bool
 }
 
-func wakeupsOf(list []found) []queue.Item {
+func wakeupsOf(list []found, woken map[string]bool) []queue.Item {
 	var items []queue.Item
-	emails, destinations := map[mail.EmailID]bool{}, map[string]bool{}
 	for _, f := range list {
-		switch {
-		case !f.wake:
-		case f.near && !emails[f.email]:
-			emails[f.email] = true
-			items = append(items, queue.Item{Args: AttemptArgs{Email: f.email}})
-		case !f.near && !destinations[f.destination]:
-			destinations[f.destination] = true
-			items = append(items, queue.Item{Args: DrainArgs{Destination: f.destination}})
+		key, item := f.destination, queue.Item{Args: DrainArgs{Destination: f.destination}}
+		if f.near {
+			key, item = f.email.String(), queue.Item{Args: AttemptArgs{Email: f.email}}
+		}
+		if f.wake && !woken[key] {
+			woken[key] = true
+			items = append(items, item)
 		}
 	}
 	return items
@@ -107,10 +114,10 @@ func wakeupsOf(list []found) []queue.Item {
 
 // The recipients whose wake_at has come, oldest first. Moving wake_at forward keeps two scanners from waking the same one, and
 // the step grows with the time that a recipient has waited for a worker, so that a queue which stands still is not filled with
-// ever more jobs. A destination that is being drained needs no job: its worker takes what is due, and if it dies, its lease
-// ends and the recipient is looked at right after. Behind an open breaker nothing is woken before it closes.
+// ever more jobs. A destination that is being drained needs no job: its worker takes what is due. What it has claimed is looked
+// at right after its lease ends, for the case that it is dead. Behind an open breaker nothing is woken before it closes.
 //
-// $1 now, $2 the mode dials, $3 the sink takes all, $4 short and $5 long wait, $6 parked, $7 how many.
+// $1 now, $2 the mode dials, $3 the sink takes all, $4 short and $5 long wait, $6 parked, $7 how many, $8 behind a worker.
 const sqlDue = `
 WITH d AS MATERIALIZED (
     SELECT r.id, r.email_id, r.destination, r.local OR r.transport = 'test' OR $3::boolean AS near
@@ -128,7 +135,7 @@ UPDATE email_recipient r
 SET wake_at = GREATEST(r.next_at, CASE
     WHEN x.parked THEN $1 + $6::interval
     WHEN x.open_at IS NOT NULL THEN x.open_at
-    WHEN x.busy_for > interval '0' THEN $1 + x.busy_for + interval '1 second'
+    WHEN x.busy_for > interval '0' THEN $1 + CASE WHEN r.lease <> '' THEN x.busy_for + interval '1 second' ELSE $8::interval END
     ELSE $1 + LEAST(GREATEST($1 - GREATEST(r.updated_at, r.next_at), $4::interval), $5::interval) END)
 FROM x
 WHERE r.id = x.id
@@ -136,7 +143,7 @@ RETURNING r.email_id, r.destination, x.near,
     NOT x.parked AND x.open_at IS NULL AND x.busy_for = interval '0' AND r.next_at <= $1`
 
 func due(ctx context.Context, q pg.Querier, now time.Time, dials, sink bool) ([]found, error) {
-	rows, err := q.Query(ctx, sqlDue, now, dials, sink, shortWait, longWait, parkedFor, dueBatch)
+	rows, err := q.Query(ctx, sqlDue, now, dials, sink, shortWait, longWait, parkedFor, dueBatch, busyWait)
 	if err != nil {
 		return nil, err
 	}

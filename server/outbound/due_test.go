@@ -181,7 +181,7 @@ func TestTheScanReadsOnlyDueRows(t *testing.T) {
 	w.manyEmails(10_000)
 	w.exec(`UPDATE email_recipient SET status = 'queued', next_at = now(), wake_at = now() WHERE position = 0 AND email_id IN (SELECT id FROM email ORDER BY id LIMIT 20)`)
 	w.exec(`ANALYZE email_recipient`)
-	plan := w.explain(outbound.SQLDue, time.Now(), true, false, 30*time.Second, 10*time.Minute, time.Hour, 500)
+	plan := w.explain(outbound.SQLDue, time.Now(), true, false, 30*time.Second, 10*time.Minute, time.Hour, 500, 2*time.Minute)
 	if strings.Contains(plan, "Seq Scan on email") || !strings.Contains(plan, "email_recipient_wake_idx") {
 		t.Errorf("the plan is\n%s", plan)
 	}

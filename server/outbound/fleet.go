@@ -21,10 +21,14 @@ const (
 // open. It belongs to the node; leases do not cover it.
 type fleet struct {
 	mu     sync.Mutex
-	parked map[string][]parkedCourier
+	parked map[berth][]parkedCourier
 	count  int
 	closed bool
 }
+
+// berth is where couriers wait: those of one destination that were opened in one name. What one sender's password opened never
+// carries another's letter.
+type berth struct{ destination, key string }
 
 type parkedCourier struct {
 	courier *smtpout.Courier
@@ -32,31 +36,31 @@ type parkedCourier struct {
 }
 
 // take gives a parked courier, or nil.
-func (f *fleet) take(name string) *smtpout.Courier {
+func (f *fleet) take(at berth) *smtpout.Courier {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := f.parked[name]
+	list := f.parked[at]
 	if len(list) == 0 {
 		return nil
 	}
 	c := list[len(list)-1].courier // the one used last is the least likely to have been hung up on
-	f.set(name, list[:len(list)-1])
+	f.set(at, list[:len(list)-1])
 	f.count--
 	return c
 }
 
 // park keeps the courier, or closes it when there are enough.
-func (f *fleet) park(name string, c *smtpout.Courier, until time.Time) {
+func (f *fleet) park(at berth, c *smtpout.Courier, until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || f.count >= idleMost || len(f.parked[name]) >= idlePerName {
+	if f.closed || f.count >= idleMost || len(f.parked[at]) >= idlePerName {
 		go c.Close() // bounded by the courier itself
 		return
 	}
 	if f.parked == nil {
-		f.parked = map[string][]parkedCourier{}
+		f.parked = map[berth][]parkedCourier{}
 	}
-	f.parked[name] = append(f.parked[name], parkedCourier{c, until})
+	f.parked[at] = append(f.parked[at], parkedCourier{c, until})
 	f.count++
 }
 
@@ -73,26 +77,26 @@ func (f *fleet) expired(now time.Time) []*smtpout.Courier {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []*smtpout.Courier
-	for name, list := range f.parked {
+	for at, list := range f.parked {
 		n := 0
 		for n < len(list) && !now.Before(list[n].until) {
 			out = append(out, list[n].courier)
 			n++
 		}
 		if n > 0 {
-			f.set(name, list[n:])
+			f.set(at, list[n:])
 			f.count -= n
 		}
 	}
 	return out
 }
 
-func (f *fleet) set(name string, list []parkedCourier) {
+func (f *fleet) set(at berth, list []parkedCourier) {
 	if len(list) == 0 {
-		delete(f.parked, name)
+		delete(f.parked, at)
 		return
 	}
-	f.parked[name] = list
+	f.parked[at] = list
 }
 
 // run sweeps until ctx ends, then closes everything.

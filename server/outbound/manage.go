@@ -123,7 +123,7 @@ func (s *Service) apply(e *Entry, act Action) error {
 	case Drop:
 		e.Status, e.LastReply = Cancelled, "dropped from the queue"
 	case Retry, Release:
-		e.NextAt, e.Status = now, Deferred
+		e.NextAt, e.Status = now.Add(-clockSkew), Deferred
 		if e.Attempts == 0 {
 			e.Status = Queued
 		}
@@ -132,7 +132,7 @@ func (s *Service) apply(e *Entry, act Action) error {
 }
 
 const sqlStoreEntry = `
-UPDATE email_recipient SET status = $2, next_at = $3, wake_at = $4, last_reply = $5, updated_at = $6 WHERE id = $1`
+UPDATE email_recipient SET status = $2, next_at = $3, wake_at = $4, lease = '', last_reply = $5, updated_at = $6 WHERE id = $1`
 
 // storeEntry writes a changed entry, the event, the email's own state, and the wake-up.
 func (s *Service) storeEntry(ctx context.Context, tx pgx.Tx, e Entry) error {

@@ -114,13 +114,16 @@ func (s *Service) ManageDestination(ctx context.Context, p mail.Principal, name 
 				return err
 			}
 		}
-		if act != Hold {
-			if err := s.makeDue(ctx, tx, v, RetryFilter{Destination: name}); err != nil {
+		if act != Hold && v.all {
+			if _, err := tx.Exec(ctx, sqlResetDestination, name); err != nil {
 				return err
 			}
 		}
 		return audit.Record(ctx, tx, s.clock.Now(), p, audit.Entry{Action: "queue.destination_" + string(act), Target: name})
 	})
+	if err == nil && act != Hold {
+		err = s.wakeNow(ctx, v, name)
+	}
 	if err != nil {
 		return Destination{}, pg.Fault(err)
 	}
@@ -170,10 +173,10 @@ func (s *Service) RetryAll(ctx context.Context, p mail.Principal, f RetryFilter)
 			return 0, pg.Fault(err)
 		}
 	}
-	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if n, err = makeDue(ctx, tx, v, s.clock.Now().Truncate(time.Microsecond), f); err != nil {
-			return err
-		}
+	if n, err = makeDue(ctx, s.pool, v, s.clock.Now().Truncate(time.Microsecond).Add(-clockSkew), f); err != nil {
+		return n, pg.Fault(err)
+	}
+	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		return audit.Record(ctx, tx, s.clock.Now(), p, audit.Entry{
 			Action: "queue.retry_all", Target: "queue", Domain: f.Domain, Data: map[string]any{"recipients": n, "destination": f.Destination},
 		})
@@ -181,20 +184,17 @@ func (s *Service) RetryAll(ctx context.Context, p mail.Principal, f RetryFilter)
 	return n, pg.Fault(err)
 }
 
-// makeDue makes a destination's mail due and wakes its worker. Who may see everything also closes the breaker.
-func (s *Service) makeDue(ctx context.Context, tx pgx.Tx, v view, f RetryFilter) error {
-	if _, err := makeDue(ctx, tx, v, s.clock.Now().Truncate(time.Microsecond), f); err != nil {
+// wakeNow makes a destination's mail due and wakes a worker for it.
+func (s *Service) wakeNow(ctx context.Context, v view, name string) error {
+	if _, err := makeDue(ctx, s.pool, v, s.clock.Now().Truncate(time.Microsecond).Add(-clockSkew), RetryFilter{Destination: name}); err != nil {
 		return err
-	}
-	if v.all {
-		if _, err := tx.Exec(ctx, sqlResetDestination, f.Destination); err != nil {
-			return err
-		}
 	}
 	if !s.dials() {
 		return nil
 	}
-	return queue.Insert(ctx, tx, DrainArgs{Destination: f.Destination})
+	return pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		return queue.Insert(ctx, tx, DrainArgs{Destination: name})
+	})
 }
 
 // foldDestination gives a domain as rows hold it; anything else is compared as it is.

@@ -35,9 +35,9 @@ func TestTheQueueIsReadFromItsIndexes(t *testing.T) {
 	}{
 		"is anything due":           {outbound.SQLHasDue, []any{"d7.test", now}, 20},
 		"nothing is due":            {outbound.SQLHasDue, []any{"nowhere.test", now}, 20},
-		"claim":                     {outbound.SQLClaimDue, []any{"d7.test", now, "token", 100}, 3000},
-		"nothing to claim":          {outbound.SQLClaimDue, []any{"nowhere.test", now, "token", 100}, 20},
-		"give back":                 {outbound.SQLUnclaim, []any{"nowhere.test", "token", now}, 20},
+		"claim":                     {outbound.SQLClaimDue, []any{"d7.test", now, "token", 100, now}, 3000},
+		"nothing to claim":          {outbound.SQLClaimDue, []any{"nowhere.test", now, "token", 100, now}, 20},
+		"give back":                 {outbound.SQLUnclaim, []any{[]string{some}, "token", now}, 20},
 		"when to look again":        {outbound.SQLNextWake, nil, 20},
 		"entries of an email":       {outbound.SQLOpenEntries, []any{some}, 40},
 		"a page of the queue":       {outbound.SQLListQueue, []any{true, nil, nil, nil, nil, nil, nil, 51}, 1000},

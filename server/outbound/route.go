@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
+	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/queue"
 )
 
@@ -18,9 +20,9 @@ import (
 func (s *Service) route(ctx context.Context, e *Email) error {
 	e.ExpiresAt = e.CreatedAt.Add(s.cfg.GiveUpAfter)
 	hosted, seen := map[string]bool{}, map[string]bool{}
-	relay, err := s.relayOf(ctx, e.Domain)
-	if err != nil {
-		return err
+	way, err := s.wayOf(ctx, e.Domain)
+	if err != nil && !fault.Is(err, fault.Unavailable) || pg.Unavailable(err) {
+		return err // without the password of its smart host a letter is accepted and waits
 	}
 	kept := e.Recipients[:0]
 	for _, r := range e.Recipients {
@@ -45,10 +47,10 @@ func (s *Service) route(ctx context.Context, e *Email) error {
 		}
 		seen[key] = true
 		r.ID, r.Position, r.Destination = mail.DeliveryID{}.New(e.CreatedAt), len(kept), r.Address.Domain
-		if !r.Local && !e.Test && relay != nil {
-			r.Destination = relayName(*relay)
+		if !r.Local && !e.Test {
+			r.Destination = way.destination(r.Address)
 		}
-		r.Status, r.NextAt, r.UpdatedAt = Queued, e.CreatedAt, e.CreatedAt
+		r.Status, r.NextAt, r.UpdatedAt = Queued, e.CreatedAt.Add(-clockSkew), e.CreatedAt
 		kept = append(kept, r)
 	}
 	if len(kept) == 0 {
@@ -69,25 +71,44 @@ func (s *Service) isHosted(ctx context.Context, known map[string]bool, name stri
 	return here, err
 }
 
-// relayOf gives the smart host for mail of a sender's domain: the domain's own, else the server's in ModeRelay, else none.
-func (s *Service) relayOf(ctx context.Context, id mail.DomainID) (*smtpout.Relay, error) {
+// clockSkew is how far the clocks of two nodes may lie apart: what is due at once is due for all of them.
+const clockSkew = 5 * time.Second
+
+// way is how mail of a sender's domain leaves: to the exchangers of each recipient, or to a smart host.
+type way struct {
+	relay *smtpout.Relay // nil: to the exchangers
+	name  string         // of the smart host, among the destinations
+	key   string         // whose connections these are; no other letters may travel on them
+}
+
+// wayOf gives the domain's own smart host, else the server's in ModeRelay, else none.
+func (s *Service) wayOf(ctx context.Context, id mail.DomainID) (way, error) {
 	if !s.dials() {
-		return nil, nil //nolint:nilnil // nothing is sent
+		return way{}, nil
 	}
 	own, password, found, err := s.domains.RelayOf(ctx, id)
 	switch {
 	case err != nil:
-		return nil, err
+		return way{}, err
 	case found:
-		return &smtpout.Relay{Host: own.Host, Port: own.Port, TLS: smtpout.TLSMode(own.TLS), Username: own.Username, Password: password}, nil
+		relay := smtpout.Relay{Host: own.Host, Port: own.Port, TLS: smtpout.TLSMode(own.TLS), Username: own.Username, Password: password}
+		// The domain's name keeps two domains with one smart host apart: its breaker, its holds, its password (O-46).
+		return way{&relay, own.DomainName + "@" + hostPort(relay), id.String() + " " + strconv.FormatInt(own.UpdatedAt.UnixMicro(), 10)}, nil
 	case s.cfg.Mode == ModeRelay:
-		return &s.cfg.Relay, nil
+		return way{&s.cfg.Relay, hostPort(s.cfg.Relay), "server"}, nil
 	}
-	return nil, nil //nolint:nilnil // mail goes to the recipient's exchangers
+	return way{}, nil
 }
 
-// relayName is how a smart host is called among the destinations; a domain never has a colon in its name.
-func relayName(r smtpout.Relay) string { return net.JoinHostPort(r.Host, strconv.Itoa(r.Port)) }
+// destination gives where mail for the address goes: its domain, or a smart host, whose name always has a colon in it.
+func (w way) destination(to mail.Address) string {
+	if w.relay != nil {
+		return w.name
+	}
+	return to.Domain
+}
+
+func hostPort(r smtpout.Relay) string { return net.JoinHostPort(r.Host, strconv.Itoa(r.Port)) }
 
 // wakeups are the jobs of fresh emails: one for what this server finishes by itself of an email, and one for each destination.
 func (s *Service) wakeups(emails []*Email) []queue.Item {

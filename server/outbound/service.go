@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mailserver-dev/mailserver/server/account"
@@ -91,6 +92,9 @@ type Service struct {
 	turns turns
 	// slots bounds the connections that are in use.
 	slots chan struct{}
+	// quiet is closed when nothing more is to be begun.
+	quiet     chan struct{}
+	quietOnce sync.Once
 	// beforeRelease is called by tests at the last instant of a drain.
 	beforeRelease func()
 }
@@ -101,7 +105,19 @@ func New(cfg Config, d Deps) *Service {
 	d.Metrics.SetOutboundLimit(cfg.Connections)
 	return &Service{
 		cfg: cfg, pool: d.Pool, clock: d.Clock, log: d.Log, bodies: d.Bodies, domains: d.Domains, accounts: d.Accounts,
-		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections), beforeRelease: func() {},
+		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections), quiet: make(chan struct{}), beforeRelease: func() {},
+	}
+}
+
+// StopSending lets the dialogues with other servers that are running come to their end and begins no more (O-30).
+func (s *Service) StopSending() { s.quietOnce.Do(func() { close(s.quiet) }) }
+
+func (s *Service) stopping() bool {
+	select {
+	case <-s.quiet:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -53,7 +53,7 @@ func getEntry(ctx context.Context, q pg.Querier, v view, id mail.DeliveryID, loc
 	return pgx.CollectExactlyOneRow(rows, scanEntry)
 }
 
-const sqlOpenEntries = selectEntry + ` AND r.email_id = $1 ORDER BY r.id FOR UPDATE OF r`
+const sqlOpenEntries = selectEntry + ` AND r.email_id = $1 ORDER BY r.position FOR UPDATE OF r`
 
 // openEntries locks what is not finished of an email.
 func openEntries(ctx context.Context, q pg.Querier, id mail.EmailID) ([]Entry, error) {
@@ -83,24 +83,34 @@ func scanEntry(row pgx.CollectableRow) (Entry, error) {
 	return e, e.Address.UnmarshalText([]byte(address))
 }
 
-// What waits, counted by destination, with what is known of each. A destination without anything to tell is not listed.
+// What waits, counted by destination, with what is known of each. A destination without anything to tell is not listed. The
+// emails are asked only for whom some are hidden from, and for the oldest of each listed destination, which is that with the
+// least id: a join would read every email that waits.
 //
 // $1 to $3 say who looks and, for $3, one domain; $4 after which name, $5 one name, $6 now, $7 how many.
 const sqlListDestinations = `
 WITH c AS (
-    SELECT r.destination AS name, count(*) FILTER (WHERE r.status = 'queued' AND r.lease = '') AS queued,
-        count(*) FILTER (WHERE r.status = 'deferred' AND r.lease = '') AS deferred, count(*) FILTER (WHERE r.lease <> '') AS sending,
+    SELECT r.destination AS name, count(*) FILTER (WHERE r.status = 'queued') AS queued,
+        count(*) FILTER (WHERE r.status = 'deferred') AS deferred,
+        count(*) FILTER (WHERE r.status = 'queued' AND r.lease <> '') AS claimed, -- by a worker that may be dead
+        count(*) FILTER (WHERE r.status = 'deferred' AND r.lease <> '') AS reclaimed,
         count(*) FILTER (WHERE r.status = 'held') AS held, min(r.next_at) FILTER (WHERE r.status <> 'held') AS next_at,
-        min(e.created_at) AS oldest
-    FROM email_recipient r JOIN email e ON e.id = r.email_id
-    WHERE ` + open + ` AND NOT r.local AND r.transport <> 'test' AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))
-        AND ($3::uuid IS NULL OR e.domain_id = $3) AND ($4::text IS NULL OR r.destination > $4) AND ($5::text IS NULL OR r.destination = $5)
+        min(r.email_id::text COLLATE "C") AS oldest
+    FROM email_recipient r
+    WHERE ` + open + ` AND NOT r.local AND r.transport <> 'test'
+        AND ($1::boolean AND $3::uuid IS NULL OR EXISTS (
+            SELECT FROM email e
+            WHERE e.id = r.email_id AND ($1::boolean OR e.domain_id = ANY ($2::uuid[])) AND ($3::uuid IS NULL OR e.domain_id = $3)))
+        AND ($4::text IS NULL OR r.destination > $4) AND ($5::text IS NULL OR r.destination = $5)
     GROUP BY r.destination)
-SELECT name, COALESCE(c.queued, 0), COALESCE(c.deferred, 0), COALESCE(c.sending, 0), COALESCE(c.held, 0), c.oldest,
+SELECT name, COALESCE(c.queued - x.busy * c.claimed, 0), COALESCE(c.deferred - x.busy * c.reclaimed, 0),
+    COALESCE(x.busy * (c.claimed + c.reclaimed), 0), COALESCE(c.held, 0),
+    (SELECT e.created_at FROM email e WHERE e.id = c.oldest::uuid),
     GREATEST(c.next_at, d.next_at), COALESCE(d.held, false), COALESCE(d.lease_until > now(), false),
     COALESCE(d.failures, 0), CASE WHEN d.next_at > $6 THEN d.next_at END,
     COALESCE(d.last_reply, ''), COALESCE(d.last_host, ''), d.last_attempt_at, d.last_success_at
 FROM c FULL JOIN destination d USING (name)
+    CROSS JOIN LATERAL (SELECT COALESCE(d.lease_until > now(), false)::int AS busy) x
 WHERE ($4::text IS NULL OR name > $4) AND ($5::text IS NULL OR name = $5)
     AND (c.name IS NOT NULL OR $1::boolean AND $3::uuid IS NULL AND (d.held OR d.failures > 0 OR $5 IS NOT NULL))
 ORDER BY name
@@ -124,22 +134,34 @@ ON CONFLICT (name) DO UPDATE SET held = EXCLUDED.held`
 
 // The breaker closes; who is sending keeps its lease and is told to look again.
 const sqlResetDestination = `
-UPDATE destination SET failures = 0, connections = 0, next_at = NULL, more = lease IS NOT NULL WHERE name = $1`
+UPDATE destination SET failures = 0, connections = 0, next_at = NULL, epoch = epoch + 1, more = lease IS NOT NULL WHERE name = $1`
 
-// What waits for a destination, or of a domain, or at all, becomes due.
+// What waits for its next attempt becomes due, of a destination, or of a domain, or at all. What is due already stays as it is.
 const sqlMakeDue = `
-UPDATE email_recipient r SET next_at = $3, wake_at = $3, updated_at = $3
-FROM email e
-WHERE e.id = r.email_id AND r.status IN ('queued', 'deferred') AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))
-    AND ($4::text IS NULL OR r.destination = $4) AND ($5::uuid IS NULL OR e.domain_id = $5) AND ($6::uuid IS NULL OR e.id = $6)`
+WITH d AS MATERIALIZED (
+    SELECT r.id FROM email_recipient r JOIN email e ON e.id = r.email_id
+    WHERE r.status IN ('queued', 'deferred') AND (r.next_at > $3 OR r.wake_at > $3) AND ($1::boolean OR e.domain_id = ANY ($2::uuid[]))
+        AND ($4::text IS NULL OR r.destination = $4) AND ($5::uuid IS NULL OR e.domain_id = $5) AND ($6::uuid IS NULL OR e.id = $6)
+    ORDER BY r.id LIMIT $7
+    FOR UPDATE OF r SKIP LOCKED)
+UPDATE email_recipient r SET next_at = LEAST(r.next_at, $3), wake_at = LEAST(r.wake_at, $3) FROM d WHERE d.id = r.id`
 
-func makeDue(ctx context.Context, q pg.Querier, v view, now time.Time, f RetryFilter) (int64, error) {
-	tag, err := q.Exec(ctx, sqlMakeDue, v.all, uuids(v.domains), now, nullText(f.Destination), f.Domain, f.Email)
-	return tag.RowsAffected(), err
+// dueAtOnce is how many recipients one transaction of makeDue changes.
+const dueAtOnce = 5000
+
+// makeDue works in transactions of a bounded size, so that a destination with any number of letters can be released.
+func makeDue(ctx context.Context, pool *pg.Pool, v view, now time.Time, f RetryFilter) (n int64, err error) {
+	for {
+		tag, err := pool.Exec(ctx, sqlMakeDue, pgx.QueryExecModeCacheDescribe, v.all, uuids(v.domains), now, nullText(f.Destination), f.Domain, f.Email, dueAtOnce)
+		n += tag.RowsAffected()
+		if err != nil || tag.RowsAffected() < dueAtOnce {
+			return n, err
+		}
+	}
 }
 
 // Rows of destinations that nobody has sent to for long and that nothing waits for.
 const sqlForgetDestinations = `
 DELETE FROM destination d
-WHERE NOT d.held AND d.failures = 0 AND (d.lease IS NULL OR d.lease_until < now()) AND COALESCE(d.last_attempt_at, '-infinity') < $1
+WHERE NOT d.held AND (d.lease IS NULL OR d.lease_until < now()) AND COALESCE(d.last_attempt_at, '-infinity') < $1 AND COALESCE(d.next_at, '-infinity') < $1
     AND NOT EXISTS (SELECT FROM email_recipient r WHERE r.destination = d.name AND r.status IN ('queued', 'deferred'))`

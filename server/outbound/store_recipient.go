@@ -35,8 +35,9 @@ func queueRecipients(b *pgx.Batch, e *Email) error {
 	return nil
 }
 
-// Who waits and has a lease written on it is being sent to.
-const shownStatus = `CASE WHEN r.lease <> '' AND r.status IN ('queued', 'deferred') THEN 'sending' ELSE r.status END`
+// Who waits and bears the lease of a living worker is being sent to.
+const shownStatus = `CASE WHEN r.lease <> '' AND r.status IN ('queued', 'deferred') AND EXISTS (SELECT FROM destination t
+    WHERE t.name = r.destination AND t.lease = r.lease AND t.lease_until > now()) THEN 'sending' ELSE r.status END`
 
 const recipientColumns = `r.id, r.email_id, r.position, r.address, r.kind, r.destination, r.local, ` + shownStatus + `, r.attempts, r.next_at,
     r.transport, r.last_reply, r.updated_at, r.last_host, r.last_tls, r.last_class, r.last_ms`
@@ -129,12 +130,12 @@ func claim(ctx context.Context, q pg.Querier, id mail.DeliveryID, now time.Time,
 
 const sqlSettleRecipient = `
 UPDATE email_recipient
-SET status = $2, attempts = attempts + 1, next_at = $3, wake_at = $3, transport = $4, last_reply = $5, updated_at = $6
+SET status = $2, attempts = $7, next_at = $3, wake_at = $3, lease = '', transport = $4, last_reply = $5, updated_at = $6
 WHERE id = $1`
 
 // settleRecipient writes the result of an attempt to a claimed recipient.
 func settleRecipient(ctx context.Context, q pg.Querier, r *Recipient) error {
-	_, err := q.Exec(ctx, sqlSettleRecipient, r.ID, string(r.Status), r.NextAt, r.Transport, r.LastReply, r.UpdatedAt)
+	_, err := q.Exec(ctx, sqlSettleRecipient, r.ID, string(r.Status), r.NextAt, r.Transport, r.LastReply, r.UpdatedAt, r.Attempts)
 	if err != nil {
 		return fmt.Errorf("settle recipient: %w", err)
 	}
