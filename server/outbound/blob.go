@@ -80,10 +80,8 @@ func (s *Service) CreateBlob(ctx context.Context, p mail.Principal, contentType 
 	if content.spool.Size() == 0 {
 		return Blob{}, fault.New(fault.Invalid, "validation-failed", "the file is empty; send its bytes as the body").At("body")
 	}
-	if n, err := countBlobs(ctx, s.pool, p.Actor()); err != nil {
+	if err := s.blobRoom(ctx, s.pool, p.Actor(), content.spool.Size()); err != nil {
 		return Blob{}, pg.Fault(err)
-	} else if n >= maxBlobs {
-		return Blob{}, fault.New(fault.Limited, "blob-limit", "there are %d blobs of this caller; delete some, or wait until they expire", n)
 	}
 	if err := s.Ready(ctx); err != nil {
 		return Blob{}, err
@@ -91,6 +89,22 @@ func (s *Service) CreateBlob(ctx context.Context, p mail.Principal, contentType 
 	now := s.clock.Now().Truncate(time.Microsecond)
 	b := Blob{ID: mail.BlobID{}.New(now), Actor: p.Actor(), ContentType: contentType, CreatedAt: now, ExpiresAt: now.Add(BlobLife)}
 	return b, s.keepBlob(ctx, &b, content.spool.Source())
+}
+
+// blobRoom refuses a blob of size octets for which the caller has no room: there are too many of the caller's, or they are too large
+// together. Expired ones count until they are swept, for their bytes are on the disk.
+func (s *Service) blobRoom(ctx context.Context, q pg.Querier, actor string, size int64) error {
+	n, total, err := sumBlobs(ctx, q, actor)
+	switch {
+	case err != nil:
+		return err
+	case n >= maxBlobs:
+		return fault.New(fault.Limited, "blob-limit", "there are %d blobs of this caller; delete some, or wait until they expire", n)
+	case total+size > s.cfg.BlobTotal:
+		return fault.New(fault.Limited, "blob-limit",
+			"the blobs of this caller would have more than %d octets together; delete some, or wait until they expire", s.cfg.BlobTotal)
+	}
+	return nil
 }
 
 // keepBlob makes the bytes durable, then the row (D-13).
@@ -105,6 +119,12 @@ func (s *Service) keepBlob(ctx context.Context, b *Blob, content body.Source) er
 		return err
 	}
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		if err := lockBlobs(ctx, tx, b.Actor); err != nil { // of uploads at once each counts the others
+			return err
+		}
+		if err := s.blobRoom(ctx, tx, b.Actor, b.Size); err != nil {
+			return err
+		}
 		idem.SetEffect(ctx, b.ID.String())
 		return insertBlob(ctx, tx, *b)
 	})

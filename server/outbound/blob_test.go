@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -181,6 +183,44 @@ func TestBadUploadsAreRefused(t *testing.T) {
 	}
 	if _, err := w.blob(t.Context(), keyPrincipal(2), "x", ""); err != nil {
 		t.Errorf("another caller: %v", err)
+	}
+}
+
+// The row that makes room scarce is there already; of many uploads at once as many are kept as have room.
+func TestACallersBlobsAreBoundedAlsoWhenManyComeAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rows, size int
+		kept       int
+	}{
+		"by their octets": {1, 512<<20 - 15, 3},
+		"by their number": {998, 1, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, settings{})
+			w.exec(`INSERT INTO blob (id, actor, file, size, sha256, content_type, created_at, expires_at)
+				SELECT gen_random_uuid(), $1, 'f', $2, '', '', now(), now() FROM generate_series(1, $3)`, keyPrincipal(1).Actor(), c.size, c.rows)
+			var kept atomic.Int64
+			var all sync.WaitGroup
+			for range 16 {
+				all.Go(func() {
+					switch _, err := w.blob(t.Context(), keyPrincipal(1), "12345", ""); {
+					case err == nil:
+						kept.Add(1)
+					case fault.CodeOf(err) != "blob-limit":
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if int(kept.Load()) != c.kept || len(w.files(body.Blobs)) != c.kept {
+				t.Errorf("%d were kept, and %d files; want %d", kept.Load(), len(w.files(body.Blobs)), c.kept)
+			}
+			if _, err := w.blob(t.Context(), keyPrincipal(2), "12345", ""); err != nil {
+				t.Errorf("another caller: %v", err)
+			}
+		})
 	}
 }
 

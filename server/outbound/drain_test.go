@@ -307,16 +307,21 @@ func TestLettersToOneDestinationShareConnections(t *testing.T) {
 	}
 }
 
-// A server that is down costs a few letters an attempt; the others wait for it to come back without using theirs up.
-func TestTheBreakerSparesTheLettersBehindADeadServer_O42(t *testing.T) {
-	t.Parallel()
+// deadAddress is an address where nobody listens.
+func deadAddress(t *testing.T) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := ln.Addr().String()
-	ln.Close()
-	w := newWorld(t, settings{mode: outbound.ModeDirect, routes: map[string]string{"far.test": dead}})
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// A server that is down costs a few letters an attempt; the others wait for it to come back without using theirs up.
+func TestTheBreakerSparesTheLettersBehindADeadServer_O42(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, settings{mode: outbound.ModeDirect, routes: map[string]string{"far.test": deadAddress(t)}})
 	for i := range 40 {
 		w.accept(fmt.Sprintf("x%d@far.test", i))
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	Mode          Mode
 	MaxBytes      int64 // of a whole message, octets (L-1)
 	RecipientsAPI int   // of one API email (L-2); smtpd bounds those of a submitted one
+	BlobTotal     int64 // octets of all blobs of one caller; 0: 512 MiB
 
 	Relay       smtpout.Relay   // of ModeRelay
 	Retry       []time.Duration // delays after failed attempts; nil: those of O-20
@@ -53,6 +54,9 @@ func (c *Config) complete() {
 	}
 	if c.GiveUpAfter <= 0 {
 		c.GiveUpAfter = 5 * 24 * time.Hour
+	}
+	if c.BlobTotal <= 0 {
+		c.BlobTotal = 512 << 20
 	}
 	if c.Connections <= 0 {
 		c.Connections = 200

@@ -29,11 +29,22 @@ func hasBlob(ctx context.Context, q pg.Querier, id mail.BlobID) (found bool, err
 	return found, err
 }
 
-const sqlCountBlobs = `SELECT count(*) FROM blob WHERE actor = $1`
+const sqlSumBlobs = `SELECT count(*), coalesce(sum(size), 0)::bigint FROM blob WHERE actor = $1`
 
-func countBlobs(ctx context.Context, q pg.Querier, actor string) (n int, err error) {
-	err = q.QueryRow(ctx, sqlCountBlobs, actor).Scan(&n)
-	return n, err
+// sumBlobs gives how many blobs an actor has, and their octets.
+func sumBlobs(ctx context.Context, q pg.Querier, actor string) (n int, total int64, err error) {
+	err = q.QueryRow(ctx, sqlSumBlobs, actor).Scan(&n, &total)
+	return n, total, err
+}
+
+const sqlLockBlobs = `SELECT pg_advisory_xact_lock(hashtextextended('blobs of ' || $1, 0))`
+
+// lockBlobs lets one upload of an actor at a time into the rows, until the transaction ends.
+func lockBlobs(ctx context.Context, q pg.Querier, actor string) error {
+	if _, err := q.Exec(ctx, sqlLockBlobs, actor); err != nil {
+		return fmt.Errorf("lock blobs: %w", err)
+	}
+	return nil
 }
 
 const blobColumns = `id, actor, file, size, sha256, content_type, created_at, expires_at`

@@ -14,7 +14,7 @@ import (
 
 const sqlInsertRecipients = `
 INSERT INTO email_recipient (id, email_id, position, address, kind, destination, local, transport, status, next_at, wake_at, updated_at)
-SELECT r.id, $2, r.position, r.address, r.kind, r.destination, r.local, $8, $9, $10, $11, $10
+SELECT r.id, $2, r.position, r.address, r.kind, r.destination, r.local, $8, $9, $10, $11, $12
 FROM unnest($1::uuid[], $3::int[], $4::text[], $5::text[], $6::text[], $7::bool[])
     AS r (id, position, address, kind, destination, local)`
 
@@ -31,7 +31,7 @@ func queueRecipients(b *pgx.Batch, e *Email) error {
 	}
 	first := e.Recipients[0] // what follows is the same for all of a new email
 	b.Queue(sqlInsertRecipients, ids, e.ID, positions, addresses, kinds, destinations, local,
-		first.Transport, string(first.Status), e.CreatedAt, e.CreatedAt.Add(firstLease))
+		first.Transport, string(first.Status), first.NextAt, e.CreatedAt.Add(firstLease), e.CreatedAt)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package outbound_test
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"log/slog"
@@ -67,6 +68,12 @@ type settings struct {
 	relay  smtpout.Relay
 	// keys are those of each domain; none, because RSA keys take their time.
 	keys domain.KeyChoice
+	// roots are who vouches for smart hosts.
+	roots *x509.CertPool
+	// records are what DNS says, for domains without a route.
+	records map[string][]string
+	// box keeps secrets; one of each world's own when nil.
+	box *seal.Box
 	// beside is another node on the same database and disk.
 	beside *world
 }
@@ -94,7 +101,7 @@ func newWorld(t *testing.T, set settings) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.bodies.Close() })
-	w.domains = domain.New(w.pool, w.clk, notices, log, domain.Config{AutoVerify: true, Box: box(t), DefaultKeys: cmp.Or(set.keys, domain.KeysNone)})
+	w.domains = domain.New(w.pool, w.clk, notices, log, domain.Config{AutoVerify: true, Box: w.box(), DefaultKeys: cmp.Or(set.keys, domain.KeysNone)})
 	w.accounts = account.New(account.Deps{
 		Pool: w.pool, Clock: w.clk, Log: log, Bus: notices, Limiter: limit.New(w.pool, w.clk, "none"), Domains: w.domains,
 	}, account.Config{Argon2: account.Argon2{Time: 1, MemoryKiB: 64, Threads: 1}})
@@ -125,11 +132,14 @@ func newWorld(t *testing.T, set settings) *world {
 	return w
 }
 
-func box(t *testing.T) *seal.Box {
-	t.Helper()
+func (w *world) box() *seal.Box {
+	w.t.Helper()
+	if w.set.box != nil {
+		return w.set.box
+	}
 	b, err := seal.New(seal.Key{1})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return b
 }
@@ -138,9 +148,9 @@ func box(t *testing.T) *seal.Box {
 func (w *world) flow(mode outbound.Mode, local outbound.Local) *outbound.Service {
 	log := slog.New(slog.DiscardHandler)
 	client := smtpout.New(smtpout.Config{
-		Hostname: "host.test", Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Routes: w.set.routes,
+		Hostname: "host.test", Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Routes: w.set.routes, Roots: w.set.roots,
 		Timeouts: smtpout.Timeouts{Connect: 5 * time.Second, Quit: time.Second},
-	}, dns.NewFake(nil), w.clk, log)
+	}, dns.NewFake(w.set.records), w.clk, log)
 	out := outbound.New(outbound.Config{
 		Hostname: "host.test", Mode: mode, MaxBytes: 1 << 20, RecipientsAPI: 1000, Relay: w.set.relay,
 	}, outbound.Deps{
