@@ -43,7 +43,9 @@ ALTER TABLE email_recipient
     ADD COLUMN last_class text NOT NULL DEFAULT '',
     ADD COLUMN last_ms integer NOT NULL DEFAULT 0,
     -- reported says that the sender was told about the final failure.
-    ADD COLUMN reported boolean NOT NULL DEFAULT false;
+    ADD COLUMN reported boolean NOT NULL DEFAULT false,
+    -- warned says that the sender was told about the delay.
+    ADD COLUMN warned boolean NOT NULL DEFAULT false;
 UPDATE email_recipient SET wake_at = next_at;
 ALTER TABLE email_recipient ALTER COLUMN wake_at SET NOT NULL;
 
@@ -71,7 +73,7 @@ DROP INDEX email_recipient_wake_idx;
 CREATE INDEX email_recipient_due_idx ON email_recipient (next_at) WHERE status IN ('queued', 'deferred');
 ALTER TABLE email_recipient
     DROP COLUMN wake_at, DROP COLUMN lease, DROP COLUMN last_host, DROP COLUMN last_tls, DROP COLUMN last_class, DROP COLUMN last_ms,
-    DROP COLUMN reported;
+    DROP COLUMN reported, DROP COLUMN warned;
 ALTER TABLE email
     DROP COLUMN signature, DROP COLUMN eight_bit, DROP COLUMN prepared, DROP COLUMN expires_at;
 DROP TABLE destination;

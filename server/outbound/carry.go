@@ -270,7 +270,7 @@ func queueRecord(b *pgx.Batch, e *Email, written []Recipient) error {
 }
 
 func reportLater(ctx context.Context, tx pgx.Tx, e *Email, written []Recipient) error {
-	if !reportable(e) || !slices.ContainsFunc(written, func(r Recipient) bool { return r.Status == Bounced || r.Status == Failed }) {
+	if !reportable(e) || !slices.ContainsFunc(written, func(r Recipient) bool { return r.failed() || r.late(e) }) {
 		return nil
 	}
 	return queue.Insert(ctx, tx, ReportArgs{Email: e.ID})

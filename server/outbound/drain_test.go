@@ -497,3 +497,30 @@ func TestAStoppedWorkerGivesBackWhatItHasNotSent(t *testing.T) {
 		t.Fatalf("%d of 30 letters were delivered at their first attempt", n)
 	}
 }
+
+// Who wrote a letter that is still on its way after four hours learns so, once, and that nothing is to be done.
+func TestTheSenderIsToldOfADelayOnce_O22(t *testing.T) {
+	t.Parallel()
+	w, mx := direct(t)
+	mx.Recipient("x@far.test", remote.RefuseRcpt(451, "4.3.0 busy"))
+	shop := w.user("shop@d.test")
+	e := w.accept("x@far.test")
+	for range 8 {
+		w.drain("far.test")
+		w.report(e.ID)
+		w.clk.Set(w.get(e.ID).Recipients[0].NextAt)
+		if age := w.clk.Now().Sub(e.CreatedAt); age < 3*time.Hour && len(w.inbox(shop.ID)) != 0 {
+			t.Fatalf("the sender was told after %s", age)
+		}
+	}
+	letters := w.inbox(shop.ID)
+	if len(letters) != 1 || !strings.Contains(letters[0], "Action: delayed") || !strings.Contains(letters[0], "Will-Retry-Until:") {
+		t.Fatalf("reports: %q", letters)
+	}
+	mx.Recipient("x@far.test", remote.RefuseRcpt(550, "5.1.1 no such user"))
+	w.drain("far.test")
+	w.report(e.ID)
+	if letters = w.inbox(shop.ID); len(letters) != 2 || !strings.Contains(letters[1], "Action: failed") {
+		t.Fatalf("the failure after the delay: %q", letters)
+	}
+}

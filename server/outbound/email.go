@@ -95,6 +95,7 @@ type Recipient struct {
 	Class string
 	Took  time.Duration
 
+	warned            bool // the sender knows of the delay
 	possibleDuplicate bool // the answer to the last attempt was lost (D-29)
 }
 

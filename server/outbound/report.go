@@ -20,6 +20,9 @@ import (
 	"github.com/mailserver-dev/mailserver/server/queue"
 )
 
+// warnAfter is the age at which the sender is told, once, that a letter is still on its way (O-22).
+const warnAfter = 4 * time.Hour
+
 // When a report of failure is written: what fails within mergeFor of the email's acceptance goes into one (O-26). A sender
 // whose mailbox takes nothing now is tried again for as long as reportFor.
 const (
@@ -43,8 +46,16 @@ func (ReportArgs) InsertOpts() queue.InsertOpts { return queue.InsertOpts{Queue:
 // reportable says that a failure of the email may be reported: never one of the null sender (RFC 5321 §4.5.5).
 func reportable(e *Email) bool { return !e.Test && !e.EnvelopeFrom.IsNull() }
 
-// Report files a delivery status notification (RFC 3464) in the mailbox of an email's sender, for recipients who failed and
-// were not reported yet. A sender who has no mailbox here gets none: the events say the same. wait is how much later the same
+// failed says that the recipient will never be delivered.
+func (r Recipient) failed() bool { return r.Status == Bounced || r.Status == Failed }
+
+// late says that the sender should be told of the delay.
+func (r Recipient) late(e *Email) bool {
+	return r.Status == Deferred && !r.warned && r.UpdatedAt.Sub(e.CreatedAt) >= warnAfter
+}
+
+// Report files a delivery status notification (RFC 3464) in the mailbox of an email's sender, for recipients who failed or are
+// late, and of whom it was not told yet. A sender who has no mailbox here gets none: the events say the same. wait is how much later the same
 // should be asked again, 0 when there is nothing left to do.
 func (s *Service) Report(ctx context.Context, id mail.EmailID) (wait time.Duration, err error) {
 	e, err := getEmail(ctx, s.pool, id)
@@ -94,9 +105,13 @@ func (s *Service) writeReport(ctx context.Context, e *Email, failed []Recipient)
 		Arrival: e.CreatedAt, Original: original, OriginalSize: e.Size,
 	}
 	for _, r := range failed {
-		in.Recipients = append(in.Recipients, reportedRecipient{
+		item := reportedRecipient{
 			Address: r.Address, Action: "failed", Status: statusOf(r), RemoteMTA: answeredBy(r), Diagnostic: r.LastReply, LastAttempt: r.UpdatedAt,
-		})
+		}
+		if r.Status == Deferred {
+			item.Action, item.WillRetryUntil = "delayed", e.ExpiresAt
+		}
+		in.Recipients = append(in.Recipients, item)
 	}
 	spool := s.bodies.NewSpool()
 	defer spool.Close() // nothing is kept in it
@@ -129,11 +144,15 @@ func statusOf(r Recipient) string {
 	if r.Status == Failed {
 		return "4.4.7"
 	}
+	class := "5."
+	if r.Status == Deferred {
+		class = "4."
+	}
 	fields := strings.Fields(r.LastReply)
-	if len(fields) > 1 && len(fields[1]) >= 5 && strings.HasPrefix(fields[1], "5.") && strings.Count(fields[1], ".") == 2 {
+	if len(fields) > 1 && len(fields[1]) >= 5 && strings.HasPrefix(fields[1], class) && strings.Count(fields[1], ".") == 2 {
 		return fields[1]
 	}
-	return "5.0.0"
+	return class + "0.0"
 }
 
 // fileReport marks the recipients as reported and files the report in the same transaction; parcel may be nil.
@@ -178,12 +197,13 @@ var errReported = errors.New("reported already")
 
 const sqlUnreported = `
 SELECT ` + recipientColumns + `
-FROM email_recipient r
-WHERE r.email_id = $1 AND r.status IN ('bounced', 'failed') AND NOT r.reported
+FROM email_recipient r JOIN email e ON e.id = r.email_id
+WHERE r.email_id = $1 AND (r.status IN ('bounced', 'failed') AND NOT r.reported
+    OR r.status = 'deferred' AND NOT r.warned AND r.updated_at >= e.created_at + $2::interval)
 ORDER BY r.position`
 
 func unreported(ctx context.Context, q pg.Querier, id mail.EmailID) ([]Recipient, error) {
-	rows, err := q.Query(ctx, sqlUnreported, id)
+	rows, err := q.Query(ctx, sqlUnreported, id, warnAfter)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +215,9 @@ func unreported(ctx context.Context, q pg.Querier, id mail.EmailID) ([]Recipient
 	return out, err
 }
 
-const sqlMarkReported = `UPDATE email_recipient SET reported = true WHERE id = ANY ($1::uuid[]) AND NOT reported`
+const sqlMarkReported = `
+UPDATE email_recipient SET reported = reported OR status IN ('bounced', 'failed'), warned = true
+WHERE id = ANY ($1::uuid[]) AND (status IN ('bounced', 'failed') AND NOT reported OR status = 'deferred' AND NOT warned)`
 
 func markReported(ctx context.Context, q pg.Querier, ids []mail.DeliveryID) (int64, error) {
 	tag, err := q.Exec(ctx, sqlMarkReported, uuids(ids))

@@ -71,7 +71,7 @@ func scanEntry(row pgx.CollectableRow) (Entry, error) {
 		ms                    int64
 	)
 	err := row.Scan(&e.ID, &e.Email, &e.Position, &address, &e.Kind, &e.Destination, &e.Local, &status, &e.Attempts, &e.NextAt,
-		&e.Transport, &e.LastReply, &e.UpdatedAt, &e.Host, &e.TLS, &e.Class, &ms, &e.Domain, &from, &e.Subject, &e.CreatedAt, &e.ExpiresAt)
+		&e.Transport, &e.LastReply, &e.UpdatedAt, &e.Host, &e.TLS, &e.Class, &ms, &e.warned, &e.Domain, &from, &e.Subject, &e.CreatedAt, &e.ExpiresAt)
 	if err != nil {
 		return e, err
 	}

@@ -40,7 +40,7 @@ const shownStatus = `CASE WHEN r.lease <> '' AND r.status IN ('queued', 'deferre
     WHERE t.name = r.destination AND t.lease = r.lease AND t.lease_until > now()) THEN 'sending' ELSE r.status END`
 
 const recipientColumns = `r.id, r.email_id, r.position, r.address, r.kind, r.destination, r.local, ` + shownStatus + `, r.attempts, r.next_at,
-    r.transport, r.last_reply, r.updated_at, r.last_host, r.last_tls, r.last_class, r.last_ms`
+    r.transport, r.last_reply, r.updated_at, r.last_host, r.last_tls, r.last_class, r.last_ms, r.warned`
 
 const sqlRecipients = `SELECT ` + recipientColumns + ` FROM email_recipient r WHERE r.email_id = ANY ($1::uuid[]) ORDER BY r.email_id, r.position`
 
@@ -73,7 +73,7 @@ func scanRecipient(row pgx.CollectableRow) (ownedRecipient, error) {
 		ms              int64
 	)
 	err := row.Scan(&r.ID, &r.email, &r.Position, &address, &r.Kind, &r.Destination, &r.Local, &status, &r.Attempts, &r.NextAt,
-		&r.Transport, &r.LastReply, &r.UpdatedAt, &r.Host, &r.TLS, &r.Class, &ms)
+		&r.Transport, &r.LastReply, &r.UpdatedAt, &r.Host, &r.TLS, &r.Class, &ms, &r.warned)
 	if err != nil {
 		return r, err
 	}
