@@ -26,8 +26,8 @@ const (
 const (
 	shortWait = 30 * time.Second
 	longWait  = 10 * time.Minute
-	// busyWait is how long the mail behind a worker is left alone: the worker takes it, and if it is killed, what it has claimed is
-	// looked at first and wakes the destination (sqlClaimDue).
+	// busyWait is how long the mail behind a worker is left alone: the worker takes it. One recipient and those that it has claimed
+	// are looked at right after the worker's lease, for the case that it was killed.
 	busyWait = 2 * time.Minute
 	// parkedFor is how long those are left alone whom nobody may send: the destination is held, or this mode never dials.
 	parkedFor = time.Hour
@@ -114,13 +114,14 @@ func wakeupsOf(list []found, woken map[string]bool) []queue.Item {
 
 // The recipients whose wake_at has come, oldest first. Moving wake_at forward keeps two scanners from waking the same one, and
 // the step grows with the time that a recipient has waited for a worker, so that a queue which stands still is not filled with
-// ever more jobs. A destination that is being drained needs no job: its worker takes what is due. What it has claimed is looked
-// at right after its lease ends, for the case that it is dead. Behind an open breaker nothing is woken before it closes.
+// ever more jobs. A destination that is being drained needs no job: its worker takes what is due. What it has claimed, and the
+// first of the others, are looked at right after its lease ends, for the case that it is dead. Behind an open breaker nothing is
+// woken before it closes.
 //
 // $1 now, $2 the mode dials, $3 the sink takes all, $4 short and $5 long wait, $6 parked, $7 how many, $8 behind a worker.
 const sqlDue = `
 WITH d AS MATERIALIZED (
-    SELECT r.id, r.email_id, r.destination, r.local OR r.transport = 'test' OR $3::boolean AS near
+    SELECT r.id, r.email_id, r.destination, r.wake_at, r.local OR r.transport = 'test' OR $3::boolean AS near
     FROM email_recipient r
     WHERE r.status IN ('queued', 'deferred') AND r.wake_at <= $1
     ORDER BY r.wake_at
@@ -129,13 +130,14 @@ WITH d AS MATERIALIZED (
 x AS MATERIALIZED (
     SELECT d.id, d.email_id, d.destination, d.near, NOT d.near AND (NOT $2::boolean OR COALESCE(t.held, false)) AS parked,
         CASE WHEN NOT d.near AND t.next_at > $1 THEN t.next_at END AS open_at,
-        CASE WHEN NOT d.near AND t.lease_until > now() THEN t.lease_until - now() ELSE interval '0' END AS busy_for
+        CASE WHEN NOT d.near AND t.lease_until > now() THEN t.lease_until - now() ELSE interval '0' END AS busy_for,
+        row_number() OVER (PARTITION BY d.destination ORDER BY d.wake_at) = 1 AS first
     FROM d LEFT JOIN destination t ON t.name = d.destination)
 UPDATE email_recipient r
 SET wake_at = GREATEST(r.next_at, CASE
     WHEN x.parked THEN $1 + $6::interval
     WHEN x.open_at IS NOT NULL THEN x.open_at
-    WHEN x.busy_for > interval '0' THEN $1 + CASE WHEN r.lease <> '' THEN x.busy_for + interval '1 second' ELSE $8::interval END
+    WHEN x.busy_for > interval '0' THEN $1 + CASE WHEN r.lease <> '' OR x.first THEN x.busy_for + interval '1 second' ELSE $8::interval END
     ELSE $1 + LEAST(GREATEST($1 - GREATEST(r.updated_at, r.next_at), $4::interval), $5::interval) END)
 FROM x
 WHERE r.id = x.id

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
 	"github.com/mailserver-dev/mailserver/server/dns"
+	"github.com/mailserver-dev/mailserver/server/domain"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/mime"
@@ -100,6 +102,9 @@ func (s *Service) Submit(ctx context.Context, p mail.Principal, peer mail.Peer, 
 		return "", err
 	}
 	head := s.rewrite(e, peer, env, l)
+	if err := domain.Signable(bytes.NewReader(head), int64(len(head))); err != nil {
+		return "", err
+	}
 	if err := s.enqueue(ctx, e, body.Bytes(head), body.Section(spool, l.rest, spool.Size())); err != nil {
 		return "", err
 	}

@@ -40,6 +40,29 @@ func (w *world) submit(ann account.User, text string, to ...string) (*outbound.E
 	return w.get(id), nil
 }
 
+// Taken first and refused by the signer, it could only bounce.
+func TestALetterThatNobodyCanSignIsRefusedWhileItsSenderIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, settings{keys: domain.KeysEd25519})
+	ann := w.user("ann@d.test")
+	letter := func(head string) string { return "From: ann@d.test\r\nSubject: s\r\n" + head + "\r\nhello\r\n" }
+	// With ours on top the header is larger than what is signed.
+	large := strings.Repeat("X-Long: "+strings.Repeat("x", 900)+"\r\n", 288)
+	large += "X-Rest: " + strings.Repeat("x", 256<<10-len(letter(large))) + "\r\n"
+	for name, head := range map[string]string{"150 Resent-To": strings.Repeat("Resent-To: x@far.test\r\n", 150), "a large header": large} {
+		var f *fault.Error
+		if _, err := w.submit(ann, letter(head), "x@far.test"); !errors.As(err, &f) || f.Kind != fault.Invalid || f.Code != "message-rejected" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n := query[int](w, `SELECT count(*) FROM email`); n != 0 || len(w.files(body.Outbound)) != 0 {
+		t.Errorf("%d emails, files %v", n, w.files(body.Outbound))
+	}
+	if _, err := w.submit(ann, letter(strings.Repeat("Resent-To: x@far.test\r\n", 20)), "x@far.test"); err != nil {
+		t.Errorf("one that can be signed: %v", err)
+	}
+}
+
 func TestASubmittedMessageReachesEverybody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, settings{})

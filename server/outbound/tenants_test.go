@@ -402,6 +402,29 @@ func TestAStoppingServerBeginsNoDialogue(t *testing.T) {
 	}
 }
 
+// A worker was killed when it had nothing claimed, with letters behind it that became due while its lease stood.
+func TestWhatBecameDueBehindADeadWorkerMovesSoon_O30(t *testing.T) {
+	t.Parallel()
+	w, mx := direct(t)
+	for i := range 10 {
+		w.accept(fmt.Sprintf("x%d@far.test", i))
+	}
+	w.exec(`DELETE FROM river_job`)
+	w.exec(`INSERT INTO destination (name, lease, lease_until) VALUES ('far.test', 'dead', now() + interval '30 seconds')`)
+	w.clk.Advance(20 * time.Second)
+	w.wake()
+	w.exec(`UPDATE destination SET lease_until = now()`)
+	w.clk.Advance(31 * time.Second)
+	w.wake()
+	if n := w.drains("far.test"); n != 1 {
+		t.Fatalf("%d wake-ups after the lease", n)
+	}
+	w.drain("far.test")
+	if mx.Count() != 10 {
+		t.Fatalf("%d letters", mx.Count())
+	}
+}
+
 // watched is a Local that looks at the queue before it files.
 type watched struct {
 	outbound.Local
