@@ -26,6 +26,7 @@ func (k APIKeys) List(ctx context.Context, f ListAPIKeys, options ...CallOption)
 // All walks through every page.
 func (k APIKeys) All(ctx context.Context, f ListAPIKeys, options ...CallOption) iter.Seq2[APIKey, error] {
 	return pages(f.Cursor, func(cursor string) ([]APIKey, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := k.List(ctx, f, options...)
 		if err != nil {

@@ -28,7 +28,8 @@ func IdempotencyKey(key string) CallOption {
 }
 
 // IfMatch makes a change depend on the version that ETag gave; when the object has another one by now, nothing is changed and
-// the problem has the code etag-mismatch.
+// the problem has the code etag-mismatch. A PUT whose answer was lost is sent again and may get the same problem because of itself:
+// after etag-mismatch read the object before you decide that somebody else changed it.
 func IfMatch(etag string) CallOption {
 	return func(c *call) { c.header.Set("If-Match", etag) }
 }

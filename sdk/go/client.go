@@ -38,7 +38,8 @@ type Client struct {
 // Option changes a client that is being made.
 type Option func(*transport)
 
-// WithAPIKey sets the credential: an API key (ms_live_… or ms_test_…) or an access token.
+// WithAPIKey sets the credential: an API key (ms_live_… or ms_test_…) or an access token. White space around it, as files and
+// shells leave it, does not count; New refuses a key with anything inside that cannot be sent.
 func WithAPIKey(key string) Option { return func(t *transport) { t.key = key } }
 
 // WithHTTPClient replaces the HTTP client, for a proxy, a certificate authority of your own, or a test.
@@ -73,6 +74,9 @@ func New(serverURL string, options ...Option) (*Client, error) {
 	for _, o := range options {
 		o(t)
 	}
+	if t.key, err = credential(t.key); err != nil {
+		return nil, err
+	}
 	t.http = withoutRedirects(t.http)
 	raw, err := api.NewClientWithResponses(base, api.WithHTTPClient(t))
 	if err != nil {
@@ -89,11 +93,20 @@ var ErrNotConfigured = errors.New("no connection to a mailserver is configured")
 
 // FromEnv makes a client from MAILSERVER_API_URL and MAILSERVER_API_KEY.
 func FromEnv(options ...Option) (*Client, error) {
-	serverURL, key := os.Getenv(EnvURL), os.Getenv(EnvAPIKey)
+	serverURL, key := strings.TrimSpace(os.Getenv(EnvURL)), strings.TrimSpace(os.Getenv(EnvAPIKey))
 	if serverURL == "" || key == "" {
 		return nil, fmt.Errorf("%w: set %s and %s", ErrNotConfigured, EnvURL, EnvAPIKey)
 	}
 	return New(serverURL, append([]Option{WithAPIKey(key)}, options...)...)
+}
+
+// credential gives a key without the white space around it. Its errors never quote it: they end in logs.
+func credential(key string) (string, error) {
+	key = strings.TrimSpace(key)
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", errors.New("the API key has a character inside that no key has (white space, a control character or one beyond ASCII): copy it again")
+	}
+	return key, nil
 }
 
 // API gives the generated client with the same credential, repetitions and problems, for operations without a method here.
@@ -101,7 +114,7 @@ func (c *Client) API() *api.ClientWithResponses { return c.api }
 
 // baseURL takes what people have: the server's address, the same with /v1, with or without a slash at the end.
 func baseURL(text string) (string, error) {
-	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(text, "/"), "/v1"))
+	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(text), "/"), "/v1"))
 	if err != nil {
 		return "", fmt.Errorf("the URL of the mailserver: %w", err)
 	}

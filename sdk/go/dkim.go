@@ -28,6 +28,7 @@ func (d DKIM) List(ctx context.Context, domainID string, f ListDKIMKeys, options
 // All walks through every page.
 func (d DKIM) All(ctx context.Context, domainID string, f ListDKIMKeys, options ...CallOption) iter.Seq2[DKIMKey, error] {
 	return pages(f.Cursor, func(cursor string) ([]DKIMKey, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := d.List(ctx, domainID, f, options...)
 		if err != nil {

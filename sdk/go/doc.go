@@ -10,7 +10,8 @@
 //
 //   - It repeats a request that failed on the way or was answered 429, 502, 503 or 504, with growing pauses or after what
 //     Retry-After says, when repeating is safe: GET, PUT and DELETE, and whatever carries an Idempotency-Key. Every POST carries
-//     one; give your own with [IdempotencyKey] to be safe across restarts of your program too.
+//     one; give your own with [IdempotencyKey] to be safe across restarts of your program too. A DELETE that is sent again and
+//     finds nothing has succeeded: the first one did it.
 //   - It turns every error of the API into a [Problem]. Branch on its code with [IsCode]; the codes are the Code constants.
 //   - The All methods walk through every page of a list.
 //

@@ -30,6 +30,7 @@ func (d Domains) List(ctx context.Context, f ListDomains, options ...CallOption)
 // All walks through every page.
 func (d Domains) All(ctx context.Context, f ListDomains, options ...CallOption) iter.Seq2[Domain, error] {
 	return pages(f.Cursor, func(cursor string) ([]Domain, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := d.List(ctx, f, options...)
 		if err != nil {

@@ -40,7 +40,7 @@ func (e Emails) SendBatch(ctx context.Context, emails []EmailSend, mode BatchMod
 	}
 	items := make([]EmailBatchItem, len(accepted.Items))
 	for i, item := range accepted.Items {
-		items[i] = EmailBatchItem{Index: int(item.Index), ID: item.ID, Status: EmailStatus(item.Status), Recipients: item.Recipients}
+		items[i] = EmailBatchItem{Index: int(item.Index), ID: item.ID, Status: item.Status, Recipients: item.Recipients}
 		if item.Problem != nil {
 			items[i].Problem = &Problem{Problem: *item.Problem}
 		}

@@ -43,6 +43,7 @@ func (e Emails) List(ctx context.Context, f ListEmails, options ...CallOption) (
 // All walks through every page.
 func (e Emails) All(ctx context.Context, f ListEmails, options ...CallOption) iter.Seq2[Email, error] {
 	return pages(f.Cursor, func(cursor string) ([]Email, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := e.List(ctx, f, options...)
 		if err != nil {

@@ -37,6 +37,7 @@ func (e Events) List(ctx context.Context, f ListEvents, options ...CallOption) (
 // All walks through every page.
 func (e Events) All(ctx context.Context, f ListEvents, options ...CallOption) iter.Seq2[Event, error] {
 	return pages(f.Cursor, func(cursor string) ([]Event, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := e.List(ctx, f, options...)
 		if err != nil {

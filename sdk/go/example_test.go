@@ -38,14 +38,14 @@ func Example() {
 	defer s.Close()
 	ctx := context.Background()
 
-	client, err := mailserver.New(s.URL, mailserver.WithAPIKey("ms_live_…"))
+	client, err := mailserver.New(s.URL, mailserver.WithAPIKey("ms_live_example"))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	accepted, err := client.Emails.Send(ctx, mailserver.EmailSend{
 		From: mailserver.NameAddress("Shop", "shop@example.test"), To: []string{"you@example.test"}, Subject: "Your receipt", Text: "Thank you.",
-	}, mailserver.IdempotencyKey("order-42-receipt"))
+	}, mailserver.IdempotencyKey("order-42-receipt-go"))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -30,6 +30,7 @@ func (m Mailboxes) List(ctx context.Context, userID string, f ListMailboxes, opt
 // All walks through every page.
 func (m Mailboxes) All(ctx context.Context, userID string, f ListMailboxes, options ...CallOption) iter.Seq2[Mailbox, error] {
 	return pages(f.Cursor, func(cursor string) ([]Mailbox, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := m.List(ctx, userID, f, options...)
 		if err != nil {

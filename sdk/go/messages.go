@@ -31,6 +31,7 @@ func (m Messages) List(ctx context.Context, mailboxID string, f ListMessages, op
 // All walks through every page.
 func (m Messages) All(ctx context.Context, mailboxID string, f ListMessages, options ...CallOption) iter.Seq2[MessageSummary, error] {
 	return pages(f.Cursor, func(cursor string) ([]MessageSummary, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := m.List(ctx, mailboxID, f, options...)
 		if err != nil {

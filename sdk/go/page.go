@@ -26,9 +26,10 @@ func Cursor(next nullable.Nullable[string]) string {
 // errCursor ends a walk that would never end.
 var errCursor = errors.New("the server gave the cursor of the same page again")
 
-// pages walks through a list from a cursor on. An error ends it.
-func pages[T any](cursor string, fetch func(cursor string) ([]T, nullable.Nullable[string], error)) iter.Seq2[T, error] {
+// pages walks through a list from a cursor on, as often as the caller ranges over it. An error ends a walk.
+func pages[T any](start string, fetch func(cursor string) ([]T, nullable.Nullable[string], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		cursor := start
 		var none T
 		for {
 			items, next, err := fetch(cursor)

@@ -33,6 +33,7 @@ func (q Queue) List(ctx context.Context, f ListQueue, options ...CallOption) (*Q
 // All walks through every page.
 func (q Queue) All(ctx context.Context, f ListQueue, options ...CallOption) iter.Seq2[QueueEntry, error] {
 	return pages(f.Cursor, func(cursor string) ([]QueueEntry, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := q.List(ctx, f, options...)
 		if err != nil {
@@ -89,6 +90,7 @@ func (q Queue) Destinations(ctx context.Context, f ListDestinations, options ...
 // AllDestinations walks through every page of destinations.
 func (q Queue) AllDestinations(ctx context.Context, f ListDestinations, options ...CallOption) iter.Seq2[QueueDestination, error] {
 	return pages(f.Cursor, func(cursor string) ([]QueueDestination, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := q.Destinations(ctx, f, options...)
 		if err != nil {

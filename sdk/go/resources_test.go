@@ -58,6 +58,40 @@ func TestAllWalksThroughEveryPageAndNoFurtherThanAsked(t *testing.T) {
 	}
 }
 
+// A walk that is kept begins at its beginning each time, also while another one is under way.
+func TestAWalkCanBeTakenAgain(t *testing.T) {
+	t.Parallel()
+	page := pageOf("c1", "a.test")
+	s := &script{steps: []step{page, pageOf("", "b.test"), page, page, pageOf("", "b.test")}}
+	all := client(t, s).Domains.All(t.Context(), mailserver.ListDomains{})
+	names := func() (got []string) {
+		for d, err := range all {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, d.Name)
+		}
+		return got
+	}
+	if got := names(); strings.Join(got, " ") != "a.test b.test" {
+		t.Errorf("the first walk gave %q", got)
+	}
+	for _, err := range all {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := names(); strings.Join(got, " ") != "a.test b.test" {
+			t.Errorf("the walk within a walk gave %q", got)
+		}
+		break
+	}
+	for i, want := range []string{"", "cursor=c1", "", "", "cursor=c1"} {
+		if got := s.seen[i].URL.RawQuery; got != want {
+			t.Errorf("request %d asked for %q, want %q", i, got, want)
+		}
+	}
+}
+
 func TestAnErrorEndsAWalk(t *testing.T) {
 	t.Parallel()
 	for name, steps := range map[string][]step{

@@ -30,6 +30,7 @@ func (s Sink) List(ctx context.Context, f ListSink, options ...CallOption) (*Sin
 // All walks through every page.
 func (s Sink) All(ctx context.Context, f ListSink, options ...CallOption) iter.Seq2[SinkMessage, error] {
 	return pages(f.Cursor, func(cursor string) ([]SinkMessage, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := s.List(ctx, f, options...)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"maps"
 	mathrand "math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -36,9 +37,15 @@ type transport struct {
 // Do sends a request as often as is needed and safe. An answer from 400 on is an error, a *Problem.
 func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	c := callOf(req.Context())
-	t.complete(req, c)
+	if err := t.complete(req, c); err != nil {
+		return nil, err
+	}
+	uncertain := false // an earlier attempt may have done it
 	for attempt := 0; ; attempt++ {
 		res, err := t.attempt(req, c)
+		if uncertain && req.Method == http.MethodDelete && IsCode(err, CodeNotFound) {
+			return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+		}
 		if err == nil {
 			for _, into := range c.tags {
 				*into = res.Header.Get("ETag")
@@ -49,6 +56,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		if !again {
 			return nil, err
 		}
+		uncertain = uncertain || !refused(err)
 		if waitErr := wait(req.Context(), pause); waitErr != nil {
 			return nil, fmt.Errorf("%w while waiting to repeat a request that failed: %w", waitErr, err)
 		}
@@ -59,7 +67,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 }
 
 // complete adds the headers. The same key goes with every repetition, or it would protect nothing.
-func (t *transport) complete(req *http.Request, c *call) {
+func (t *transport) complete(req *http.Request, c *call) error {
 	maps.Copy(req.Header, c.header)
 	req.Header.Set("User-Agent", t.agent)
 	if t.key != "" {
@@ -71,6 +79,18 @@ func (t *transport) complete(req *http.Request, c *call) {
 	if req.Method == http.MethodPost && req.Header.Get("Idempotency-Key") == "" {
 		req.Header.Set("Idempotency-Key", rand.Text())
 	}
+	for name, values := range req.Header {
+		if strings.ContainsFunc(strings.Join(values, ""), func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return fmt.Errorf("the header field %s would have a control character in it", name)
+		}
+	}
+	return nil
+}
+
+// refused reports whether the server certainly did not do what it was asked for.
+func refused(err error) bool {
+	var p *Problem
+	return errors.As(err, &p) && p.Status == http.StatusTooManyRequests
 }
 
 // attempt sends the request once and reads the whole answer, unless the caller wants it as a stream: a body that breaks off is a

@@ -85,6 +85,7 @@ const (
 	domainBody = `{"id":"dom_1","name":"example.test","status":"verified","created_at":"2026-11-25T15:00:00Z","updated_at":"2026-11-25T15:00:00Z"}`
 	busy       = `{"type":"/problems/unavailable","title":"Service Unavailable","status":503,"detail":"busy","code":"unavailable"}`
 	inProgress = `{"type":"x","title":"Conflict","status":409,"detail":"it runs","code":"idempotency-in-progress"}`
+	absent     = `{"type":"x","title":"Not Found","status":404,"detail":"there is none","code":"not-found"}`
 	exists     = `{"type":"x","title":"Conflict","status":409,"detail":"there is one","code":"already-exists","request_id":"req_1"}`
 )
 
@@ -125,6 +126,12 @@ func TestFailedRequestsAreRepeatedOnlyWhenThatIsSafe(t *testing.T) {
 		"a POST that the server still does":   {create, []step{reset, {status: 409, body: inProgress}, made}, 3, false},
 		"a POST with another conflict":        {create, []step{{status: 409, body: exists}, made}, 1, true},
 		"a DELETE after a reset":              {remove, []step{reset, gone}, 2, false},
+		"a DELETE whose answer was lost":      {remove, []step{reset, {status: 404, body: absent}}, 2, false},
+		"a DELETE that a proxy gave up":       {remove, []step{{status: 502}, {status: 404, body: absent}}, 2, false},
+		"a DELETE of nothing":                 {remove, []step{{status: 404, body: absent}}, 1, true},
+		"a DELETE of nothing after 429":       {remove, []step{{status: 429, body: `{}`}, {status: 404, body: absent}}, 2, true},
+		"a DELETE that a proxy does not find": {remove, []step{reset, {status: 404}}, 2, true},
+		"a GET of nothing after a reset":      {get, []step{reset, {status: 404, body: absent}}, 2, true},
 		"a PATCH after a reset":               {update, []step{reset, good}, 1, true},
 		"a PATCH after 503":                   {update, []step{{status: 503, body: busy}, good}, 1, true},
 		"a pause beyond what anybody wants":   {get, []step{{status: 503, body: busy, header: map[string]string{"Retry-After": "3600"}}, good}, 1, true},
@@ -328,13 +335,44 @@ func TestBadURLsAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
+// A key with the line break of its file works; one that no request can carry is refused at once, and is in no error.
+func TestAKeyIsTrimmedOrRefusedAndNeverQuoted(t *testing.T) {
+	t.Parallel()
+	s := &script{steps: []step{{status: 200, body: domainBody}}}
+	if _, err := client(t, s, mailserver.WithAPIKey(" ms_live_secret\r\n")).Domains.Get(t.Context(), "dom_1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.seen[0].Header.Get("Authorization"); got != "Bearer ms_live_secret" {
+		t.Errorf("sent %q", got)
+	}
+	for _, key := range []string{"ms_live_\nsecret", "ms_live_ secret", "ms_live_\x00secret", "ms_live_secret…", "ms_live_\xffsecret"} {
+		if _, err := mailserver.New("http://server.test", mailserver.WithAPIKey(key)); err == nil || !strings.Contains(err.Error(), "API key") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q gave %v", key, err)
+		}
+	}
+}
+
+func TestAHeaderThatCannotBeSentIsNotTriedAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	s := &script{steps: []step{{status: 201, body: domainBody}}}
+	_, err := client(t, s).Domains.Create(t.Context(), mailserver.DomainCreate{Name: "example.test"}, mailserver.IdempotencyKey("secret\n1"))
+	if err == nil || !strings.Contains(err.Error(), "Idempotency-Key") || strings.Contains(err.Error(), "secret") || len(s.seen) != 0 {
+		t.Errorf("%d requests, %v", len(s.seen), err)
+	}
+}
+
 func TestFromEnv(t *testing.T) {
 	t.Setenv(mailserver.EnvURL, "")
 	t.Setenv(mailserver.EnvAPIKey, "ms_live_x")
 	if _, err := mailserver.FromEnv(); !errors.Is(err, mailserver.ErrNotConfigured) || !strings.Contains(err.Error(), mailserver.EnvURL) {
 		t.Errorf("without a URL: %v", err)
 	}
-	t.Setenv(mailserver.EnvURL, "http://server.test/v1")
+	t.Setenv(mailserver.EnvURL, "http://server.test/v1\n")
+	t.Setenv(mailserver.EnvAPIKey, " \n")
+	if _, err := mailserver.FromEnv(); !errors.Is(err, mailserver.ErrNotConfigured) {
+		t.Errorf("with an empty key: %v", err)
+	}
+	t.Setenv(mailserver.EnvAPIKey, "ms_live_x\n")
 	s := &script{steps: []step{{status: 200, body: domainBody}}}
 	c, err := mailserver.FromEnv(mailserver.WithHTTPClient(&http.Client{Transport: s}), mailserver.WithUserAgent("shop/1.0"))
 	if err != nil {

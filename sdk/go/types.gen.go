@@ -193,7 +193,9 @@ const (
 	EmailStatusFailed                  = api.EmailStatusFailed
 	EmailStatusHeld                    = api.EmailStatusHeld
 	EmailStatusQueued                  = api.EmailStatusQueued
+	EmailStatusScheduled               = api.EmailStatusScheduled
 	EmailStatusSending                 = api.EmailStatusSending
+	EmailStatusSuppressed              = api.EmailStatusSuppressed
 	MailboxRoleArchive                 = api.MailboxRoleArchive
 	MailboxRoleDrafts                  = api.MailboxRoleDrafts
 	MailboxRoleJunk                    = api.MailboxRoleJunk

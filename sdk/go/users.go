@@ -33,6 +33,7 @@ func (u Users) List(ctx context.Context, f ListUsers, options ...CallOption) (*U
 // All walks through every page.
 func (u Users) All(ctx context.Context, f ListUsers, options ...CallOption) iter.Seq2[User, error] {
 	return pages(f.Cursor, func(cursor string) ([]User, nullable.Nullable[string], error) {
+		f := f
 		f.Cursor = cursor
 		page, err := u.List(ctx, f, options...)
 		if err != nil {

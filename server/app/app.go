@@ -86,7 +86,7 @@ func Start(ctx context.Context, cfg *config.Config, opts Options) (*App, error) 
 		cfg: cfg, opts: opts, log: opts.Log, listeners: map[string]net.Listener{}, listening: map[string]string{}, failed: make(chan error, 16),
 	}
 	steps := []func(context.Context) error{
-		a.openData, a.listen, a.openDatabase, a.migrate, a.openPool, a.buildServices, a.openCertificates, a.startWork, a.ownerKey, a.startEdges,
+		a.openData, a.listen, a.openDatabase, a.migrate, a.openPool, a.buildServices, a.openCertificates, a.startWork, a.ownerKey, a.startEdges, a.announce,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -17,7 +17,7 @@ import (
 
 // DataEntries are the names in a data directory that the server makes; a reset removes them and nothing else.
 func DataEntries() []string {
-	return []string{"postgres", "maildir", "lost", "tmp", "tls", "dev.json", "env", "owner.key", "master.key", "dkim"}
+	return []string{"postgres", "maildir", "lost", "tmp", "tls", "dev.json", "env", "serving", "owner.key", "master.key", "dkim"}
 }
 
 // private reports whether the server runs its own PostgreSQL, so that the data directory is its own as well.

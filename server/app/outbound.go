@@ -19,6 +19,7 @@ func (a *App) outboundConfig() outbound.Config {
 	out := a.cfg.Outbound
 	return outbound.Config{
 		Hostname: a.cfg.Hostname, Mode: outbound.Mode(out.Mode), MaxBytes: int64(a.cfg.Limits.MessageBytes), RecipientsAPI: a.cfg.Limits.RecipientsAPI,
+		BlobTotal: int64(a.cfg.Limits.BlobTotalBytes),
 		Relay: smtpout.Relay{
 			Host: out.Relay.Host, Port: out.Relay.Port, TLS: smtpout.TLSMode(out.Relay.TLS), Username: out.Relay.Username, Password: out.Relay.Password,
 		},

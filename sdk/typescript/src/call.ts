@@ -1,6 +1,7 @@
 import { remember, tagOf } from "./answer.js";
 import { type Client, createClient, createConfig } from "./generated/client/index.js";
-import { MailserverUnreachable, problemOf } from "./problem.js";
+import { jsonBodySerializer } from "./generated/core/bodySerializer.gen.js";
+import { isProblem, MailserverUnreachable, problemOf, redirectedOf } from "./problem.js";
 import { isRepeatable, isTransient, pauseBefore, retryAfterOf, type RetryPolicy, sleep } from "./retry.js";
 
 /** What every call takes. */
@@ -27,7 +28,10 @@ export interface KeyedOptions extends CallOptions {
 
 /** What a change takes. */
 export interface ChangeOptions extends CallOptions {
-  /** Only if the object is still this version: what an earlier call returned, or its ETag. Else the problem is `etag-mismatch`. */
+  /**
+   * Only if the object is still this version: what an earlier call returned, or its ETag. Else the problem is `etag-mismatch`. A PUT
+   * whose answer was lost is sent again and may get it because of itself: read the object before you blame somebody else.
+   */
   ifMatch?: string | object | undefined;
 }
 
@@ -69,8 +73,10 @@ export interface Request {
   fetch: typeof fetch;
   headers: Record<string, string>;
   parseAs: "json" | "blob";
+  redirect: "manual";
   signal: AbortSignal;
   throwOnError: false;
+  bodySerializer?: (body: unknown) => string;
 }
 
 /** What the generated client gives for one attempt. Without a response no answer came, and error is the cause. */
@@ -82,8 +88,16 @@ type Send<T> = (request: Request) => Promise<Outcome<T>>;
 /** How an attempt ended: with a value, or with an error after which a retry may help or not. */
 type Ending<T> = { value: T } | { error: Error; transient: boolean; retryAfter?: number | undefined };
 
-/** How many times longer an attempt may take that carries a file. */
+/** How many times longer an attempt may take that carries a file, and at most one that carries much JSON. */
 const forBytes = 10;
+
+/** With each piece of this many characters, a JSON body gives an attempt its time once more. */
+const timePiece = 5 << 20;
+
+/** How many times longer than usual an attempt may take, with `length` characters of JSON: a full batch has 50 MiB. */
+export function patience({ binary, upload }: Operation, length: number): number {
+  return binary || upload ? forBytes : Math.min(forBytes, 1 + length / timePiece);
+}
 
 /** Sends the requests of all operations: credentials, keys, conditions, time limits, retries and errors are its work. */
 export class Caller {
@@ -101,11 +115,16 @@ export class Caller {
     const headers = this.#headers(operation, given);
     const policy = { ...this.#config.retry, maxRetries: given.maxRetries ?? this.#config.retry.maxRetries };
     const retries = isRepeatable(operation.method, headers) ? policy.maxRetries : 0;
+    let uncertain = false; // an earlier attempt may have done it
     for (let retry = 1; ; retry++) {
       const ending = await this.#authorised(operation, given, headers, send);
       if ("value" in ending) {
         return ending.value;
       }
+      if (uncertain && operation.method === "DELETE" && isProblem(ending.error, "not-found")) {
+        return undefined as T;
+      }
+      uncertain ||= !(isProblem(ending.error) && ending.error.status === 429);
       const pause = ending.transient && retry <= retries ? pauseBefore(retry, ending.retryAfter, policy, Math.random()) : undefined;
       if (pause === undefined) {
         throw ending.error;
@@ -115,9 +134,9 @@ export class Caller {
   }
 
   #headers(operation: Operation, given: Options): Headers {
-    const headers = new Headers(this.#config.headers);
-    for (const [name, value] of Object.entries(given.headers ?? {})) {
-      headers.set(name, value);
+    const headers = new Headers();
+    for (const [name, value] of [...Object.entries(this.#config.headers), ...Object.entries(given.headers ?? {})]) {
+      setHeader(headers, name, value);
     }
     if (operation.keyed && !(given.idempotencyKey === undefined && headers.has("Idempotency-Key"))) {
       headers.set("Idempotency-Key", checkedKey(given.idempotencyKey ?? newKey()));
@@ -150,8 +169,13 @@ export class Caller {
   /** Sends one request. It throws only what is no answer and no failure of the network: an abort, or a request that cannot be made. */
   async #attempt<T>(operation: Operation, given: Options, headers: Headers, send: Send<T>): Promise<Ending<T>> {
     given.signal?.throwIfAborted();
-    const patience = operation.binary || operation.upload ? forBytes : 1;
-    const clock = new AttemptClock(given.signal, given.timeoutMs ?? this.#config.timeoutMs * patience);
+    const allowed = (length: number): number => given.timeoutMs ?? this.#config.timeoutMs * patience(operation, length);
+    const clock = new AttemptClock(given.signal, allowed(0));
+    const bodySerializer = (body: unknown): string => {
+      const text = jsonBodySerializer.bodySerializer(body);
+      clock.allow(allowed(text.length));
+      return text;
+    };
     let sent = false;
     let response: Response | undefined;
     try {
@@ -164,10 +188,13 @@ export class Caller {
         },
         headers: Object.fromEntries(headers),
         parseAs: operation.binary ? "blob" : "json",
+        // Following one turns a POST into a GET: the call would succeed with the answer of another request, and nothing be sent.
+        redirect: "manual",
         signal: clock.signal,
         throwOnError: false,
+        ...(operation.upload ? {} : { bodySerializer }),
       });
-      return response === undefined ? lost(outcome.error, given.signal, clock) : endingOf(outcome, response, given);
+      return response === undefined ? lost(outcome.error, given.signal, clock) : endingOf(operation, outcome, response, given);
     } catch (e) {
       if (!sent) {
         throw e;
@@ -185,13 +212,19 @@ export class Caller {
 class AttemptClock {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
-  readonly #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #forward = (): void => this.#controller.abort(this.#outer?.reason);
   late = false;
 
   constructor(outer: AbortSignal | undefined, ms: number) {
     this.#outer = outer;
     outer?.addEventListener("abort", this.#forward, { once: true });
+    this.allow(ms);
+  }
+
+  /** Gives the attempt this long from now on; 0 for ever. */
+  allow(ms: number): void {
+    clearTimeout(this.#timer);
     if (ms > 0) {
       this.#timer = setTimeout(() => {
         this.late = true;
@@ -218,7 +251,11 @@ function lost<T>(cause: unknown, signal: AbortSignal | undefined, clock: Attempt
 }
 
 /** An attempt with an answer. */
-function endingOf<T>(outcome: Outcome<T>, response: Response, given: Options): Ending<T> {
+function endingOf<T>(operation: Operation, outcome: Outcome<T>, response: Response, given: Options): Ending<T> {
+  const redirected = redirectedOf(operation.method, response);
+  if (redirected !== undefined) {
+    return { error: redirected, transient: false };
+  }
   if (response.ok) {
     // The generated client gives {} for an answer without a body.
     const value = (response.status === 204 ? undefined : outcome.data) as T;
@@ -238,12 +275,31 @@ function isExpired(ending: Ending<unknown>): boolean {
 }
 
 function withToken(headers: Headers, token: string | undefined): Headers {
-  if (token === undefined || token === "") {
+  const sent = token === undefined ? "" : checkedToken(token);
+  if (sent === "") {
     return headers;
   }
   const all = new Headers(headers);
-  all.set("Authorization", `Bearer ${token}`);
+  all.set("Authorization", `Bearer ${sent}`);
   return all;
+}
+
+/** Gives a key or token without the white space around it. Its error never quotes it: errors end in logs. */
+export function checkedToken(token: string): string {
+  const trimmed = token.trim();
+  if (!/^[\x21-\x7e]*$/.test(trimmed)) {
+    throw new TypeError("the API key or token has a character inside that none has (white space, a control character or one beyond ASCII): copy it again");
+  }
+  return trimmed;
+}
+
+/** Sets a field; the platform's own error would quote the value, which may be a credential. */
+function setHeader(headers: Headers, name: string, value: string): void {
+  try {
+    headers.set(name, value);
+  } catch {
+    throw new TypeError(`the header field ${JSON.stringify(name)} has a name or a value that cannot be sent`);
+  }
 }
 
 /** Makes a key that nobody else has. (randomUUID is missing from pages that came over plain http.) */

@@ -1,4 +1,4 @@
-import { Caller, type Credential } from "./call.js";
+import { Caller, checkedToken, type Credential } from "./call.js";
 import { Emails } from "./emails.js";
 import { resources, type Resources } from "./generated/resources.gen.js";
 import { defaultRetry, type RetryPolicy } from "./retry.js";
@@ -12,14 +12,18 @@ export interface MailserverOptions {
   url: string;
   /**
    * An API key, the access token of a session, or a function that gives one before each request. After the answer `token-expired`
-   * the function is asked once more, with the rejected token, and the request is sent again.
+   * the function is asked once more, with the rejected token, and the request is sent again. White space around a key does not
+   * count; one with anything inside that cannot be sent is refused.
    */
   apiKey?: Credential | undefined;
   /** Sends the requests; the global `fetch` when absent. */
   fetch?: typeof fetch | undefined;
   /** Header fields of every request. */
   headers?: Record<string, string> | undefined;
-  /** How long one attempt may take, in milliseconds, ten times that when it carries a file; 60,000 when absent, 0 for no limit. */
+  /**
+   * How long one attempt may take, in milliseconds; as much again for every 5 MiB of JSON, at most ten times, and ten times that when
+   * it carries a file. 60,000 when absent, 0 for no limit.
+   */
   timeoutMs?: number | undefined;
   /** When a request is tried again. */
   retry?: Partial<RetryPolicy> | undefined;
@@ -43,7 +47,7 @@ const defaultTimeoutMs = 60_000;
 export function createMailserver(options: MailserverOptions): Mailserver {
   const caller = new Caller({
     baseUrl: baseOf(options.url),
-    credential: options.apiKey,
+    credential: typeof options.apiKey === "string" ? checkedToken(options.apiKey) : options.apiKey,
     // Called through a function of its own: a browser's fetch refuses to be a method of anything else.
     fetch: options.fetch ?? ((...args) => globalThis.fetch(...args)),
     headers: options.headers ?? {},
@@ -55,7 +59,7 @@ export function createMailserver(options: MailserverOptions): Mailserver {
 
 /** Gives the address before /v1, which the paths of the contract begin with. */
 function baseOf(url: string): string {
-  const base = url.replace(/\/+$/, "").replace(/\/v1$/, "");
+  const base = url.trim().replace(/\/+$/, "").replace(/\/v1$/, "");
   if (base === "" ? typeof location === "undefined" : !base.startsWith("/") && !/^https?:\/\/[^/]/.test(base)) {
     throw new TypeError(`url is ${JSON.stringify(url)}: give the server's address, such as https://mail.example.test`);
   }

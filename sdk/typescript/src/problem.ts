@@ -1,7 +1,7 @@
 import type { ProblemCode } from "./generated/codes.gen.js";
 import type { Problem } from "./generated/types.gen.js";
 
-/** The code of an answer that is not the API's: a proxy's page, or a success whose body is no JSON. */
+/** The code of an answer that is not the API's: a proxy's page, a redirect, or a success whose body is no JSON. */
 export type ClientCode = "unexpected-answer";
 
 /** A code of the contract, or of this package. */
@@ -80,6 +80,26 @@ export function problemOf(body: unknown, response: Response, retryAfter: number 
   };
   const requestId = response.headers.get("Request-Id");
   return new MailserverProblem(requestId === null ? problem : { ...problem, request_id: requestId }, retryAfter, options);
+}
+
+const redirects: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/**
+ * Makes the error for an answer that is a redirect, or the answer to a request into which a `fetch` of the caller's own turned
+ * another one; undefined for any other answer. A browser does not tell where a redirect leads, nor its status.
+ */
+export function redirectedOf(method: string, response: Response): MailserverProblem | undefined {
+  const followed = response.redirected && method !== "GET";
+  if (!followed && response.type !== "opaqueredirect" && !redirects.has(response.status)) {
+    return undefined;
+  }
+  const target = followed ? response.url : response.headers.get("Location");
+  const where = target ? JSON.stringify(target.slice(0, shown)) : "another address";
+  const detail = followed
+    ? `the request was redirected to ${where}, and ${method} may have become another method on the way: use that address as the url`
+    : `the server redirects to ${where}, and nothing was sent there: use that address as the url`;
+  const problem: Problem = { type: "about:blank", title: "Redirect", status: response.status, code: "unexpected-answer" satisfies ClientCode, detail };
+  return new MailserverProblem(problem);
 }
 
 function isProblemBody(body: unknown): body is Problem {

@@ -175,6 +175,60 @@ test("a getter that fails fails the call with its own error", async (t) => {
   assert.equal(fake.seen.length, 0);
 });
 
+test("a key is sent without the white space of its file", async (t) => {
+  const fake = await serve(t, json(200, domain));
+  await fake.client({ apiKey: " ms_live_x\r\n", url: `${fake.url}\n` }).domains.get("dom_1");
+  await fake.client({ apiKey: () => "ms_live_y\n" }).domains.get("dom_1");
+  await fake.client({ apiKey: "\n" }).domains.get("dom_1");
+  assert.deepEqual(fake.seen.map((s) => s.headers.authorization), ["Bearer ms_live_x", "Bearer ms_live_y", undefined]);
+});
+
+test("a credential that cannot be sent is refused and in no error", async (t) => {
+  const fake = await serve(t, json(200, domain));
+  const silent = (e: unknown) => e instanceof TypeError && !/secret/.test(`${e.stack} ${String(e.cause)}`);
+  for (const key of ["ms_live_\nsecret", "ms_live_ secret", "ms_live_\0secret", "ms_live_secret…"]) {
+    assert.throws(() => fake.client({ apiKey: key }), silent);
+    await assert.rejects(fake.client({ apiKey: () => key }).domains.get("dom_1"), silent);
+    await assert.rejects(fake.client({ headers: { Authorization: `Bearer x\n${key}` } }).domains.get("dom_1"), silent);
+  }
+  assert.equal(fake.seen.length, 0);
+});
+
+test("an expired token is known by the text that the getter gave", async (t) => {
+  const fake = await serve(t, problem(401, "token-expired"), json(200, domain));
+  const given: unknown[] = [];
+  await fake.client({ apiKey: (why) => (given.push(why?.rejected), why ? "new\n" : "old\n") }).domains.get("dom_1");
+  assert.deepEqual(given, [undefined, "old\n"]);
+});
+
+test("a redirect is an error that says where the server is, and a POST does not become a GET", async (t) => {
+  for (const status of [301, 302, 303, 307, 308]) {
+    const elsewhere = await serve(t, accepted);
+    const fake = await serve(t, (_, response) => response.writeHead(status, { Location: `${elsewhere.url}/v1/emails` }).end());
+    const e: unknown = await fake.ms.emails.send(email).catch((e: unknown) => e);
+    assert.ok(isProblem(e, "unexpected-answer") && e.status === status && e.detail.includes(`"${elsewhere.url}/v1/emails"`), String(e));
+    await assert.rejects(fake.ms.domains.get("dom_1"), MailserverProblem);
+    assert.equal(fake.seen.length, 2);
+    assert.equal(elsewhere.seen.length, 0);
+  }
+});
+
+test("a redirect of which a browser tells nothing is the same error", async (t) => {
+  const fake = await serve(t, accepted);
+  const opaque = () => Object.defineProperties(new Response(), { type: { value: "opaqueredirect" }, status: { value: 0 }, ok: { value: false } });
+  const ms = fake.client({ fetch: () => Promise.resolve(opaque()) });
+  await assert.rejects(ms.emails.send(email), (e) => isProblem(e, "unexpected-answer") && e.detail.includes("redirects to another address"));
+});
+
+test("a fetch of one's own that follows a redirect does not make a send succeed", async (t) => {
+  const elsewhere = await serve(t, json(200, { items: [], next_cursor: null }));
+  const fake = await serve(t, (_, response) => response.writeHead(301, { Location: `${elsewhere.url}/v1/emails` }).end());
+  const ms = fake.client({ fetch: (request) => fetch(new Request(request, { redirect: "follow" })) });
+  await assert.rejects(ms.emails.send(email), (e) => isProblem(e, "unexpected-answer") && e.detail.includes(elsewhere.url));
+  assert.deepEqual(elsewhere.seen.map((s) => s.method), ["GET"]);
+  assert.deepEqual(await ms.emails.list(), { items: [], next_cursor: null });
+});
+
 test("a fetch of one's own sends everything, with the header fields of the client", async (t) => {
   const fake = await serve(t, json(200, domain));
   let sent = 0;

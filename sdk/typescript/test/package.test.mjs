@@ -40,7 +40,8 @@ test("the package brings nothing else and needs nothing of Node", () => {
 
 test("the package holds what is built and nothing of this machine", () => {
   const names = files().map((f) => f.slice(installed.length + 1));
-  assert.deepEqual(names.filter((n) => !n.startsWith("dist/")).sort(), ["README.md", "package.json"]);
+  assert.deepEqual(names.filter((n) => !n.startsWith("dist/")).sort(), ["LICENSE", "README.md", "package.json"]);
+  assert.equal(readFileSync(join(installed, "LICENSE"), "utf8"), readFileSync(join(root, "../../LICENSE"), "utf8"));
   for (const file of files()) {
     assert.ok(!readFileSync(file, "utf8").includes(root), file);
   }

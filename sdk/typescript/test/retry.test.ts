@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { isProblem, MailserverUnreachable } from "../src/index.js";
-import { pauseBefore, retryAfterOf } from "../src/retry.js";
+import { patience } from "../src/call.js";
+import { pauseBefore, retryAfterOf, sleep } from "../src/retry.js";
 import { domain, hangUp, json, problem, quick, type Reply, serve, silence } from "./server.js";
 
 const halfAnswer: Reply = (_, response) => {
@@ -81,6 +82,43 @@ test("a server that is silent is left after the time of an attempt", async (t) =
   const ms = fake.client({ timeoutMs: 30, retry: { ...quick, maxRetries: 1 } });
   await assert.rejects(ms.domains.get("dom_1"), (e) => e instanceof MailserverUnreachable && e.message.includes("30 ms"));
   assert.equal(fake.seen.length, 2);
+});
+
+test("a large body gets the time that it needs, and no more than a file", async (t) => {
+  assert.deepEqual([0, 5 << 20, 50 << 20, 500 << 20].map((length) => patience({ method: "POST" }, length)), [1, 2, 10, 10]);
+  assert.equal(patience({ method: "POST", upload: true }, 0), 10);
+  const fake = await serve(t, json(202, { items: [] }));
+  const ms = fake.client({
+    fetch: async (input) => {
+      await sleep(150, (input as Request).signal);
+      return Response.json({ items: [] }, { status: 202 });
+    },
+    timeoutMs: 50,
+    retry: { maxRetries: 0 },
+  });
+  const large = [{ from: "a@example.test", text: "x".repeat(40 << 20) }];
+  assert.deepEqual(await ms.emails.sendBatch(large), { items: [] });
+  await assert.rejects(ms.emails.sendBatch([{ from: "a@example.test" }]), MailserverUnreachable);
+  await assert.rejects(ms.emails.sendBatch(large, undefined, { timeoutMs: 50 }), MailserverUnreachable);
+});
+
+for (const [what, first] of Object.entries({ "a connection that closes": hangUp, "502 of a proxy": json(502, "no"), "503": problem(503, "unavailable") })) {
+  test(`a deletion that is repeated after ${what} and finds nothing has succeeded`, async (t) => {
+    const fake = await serve(t, first, problem(404, "not-found"));
+    assert.equal(await fake.ms.domains.delete("dom_1"), undefined);
+    assert.equal(fake.seen.length, 2);
+  });
+}
+
+test("a deletion of what never was there is a problem", async (t) => {
+  const fake = await serve(t, problem(404, "not-found"), problem(429, "rate-limited", { "Retry-After": "0" }), problem(404, "not-found"));
+  await assert.rejects(fake.ms.domains.delete("dom_1"), (e) => isProblem(e, "not-found"));
+  await assert.rejects(fake.ms.domains.delete("dom_1"), (e) => isProblem(e, "not-found"));
+  assert.equal(fake.seen.length, 3);
+  const lost = await serve(t, hangUp, problem(404, "not-found"));
+  await assert.rejects(lost.ms.domains.get("dom_1"), (e) => isProblem(e, "not-found"));
+  const proxy = await serve(t, hangUp, json(404, "no"));
+  await assert.rejects(proxy.ms.domains.delete("dom_1"), (e) => isProblem(e, "unexpected-answer"));
 });
 
 test("no server at all is an error that says so and keeps the cause", async (t) => {

@@ -118,6 +118,7 @@ type apiKeyRevokeCmd struct {
 
 // Run revokes the key.
 func (c apiKeyRevokeCmd) Run(ctx context.Context, env environment) error {
+	c.destroys = true
 	client, err := c.client(env)
 	if err != nil {
 		return err

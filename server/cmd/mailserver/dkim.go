@@ -14,10 +14,12 @@ import (
 
 type dkimCmd struct {
 	List     dkimListCmd     `cmd:"" help:"List a domain's DKIM keys."`
+	Get      dkimGetCmd      `cmd:"" help:"Show a DKIM key with its record."`
 	Create   dkimCreateCmd   `cmd:"" help:"Make a DKIM key."`
 	Activate dkimActivateCmd `cmd:"" help:"Let a key sign, once its record is in the DNS."`
 	Retire   dkimRetireCmd   `cmd:"" help:"Let a key sign no more. Its record has to stay for seven days."`
 	Revoke   dkimRevokeCmd   `cmd:"" help:"Destroy the private part of a key for ever."`
+	Delete   dkimDeleteCmd   `cmd:"" help:"Delete a key that is revoked or never was active."`
 	Export   dkimExportCmd   `cmd:"" help:"Print the private key as PEM."`
 	Import   dkimImportCmd   `cmd:"" help:"Import a private key."`
 }
@@ -135,6 +137,51 @@ func (r remote) setState(ctx context.Context, env environment, which keyArgs, st
 	return r.showKey(env, k, err)
 }
 
+type dkimGetCmd struct {
+	remote
+	keyArgs
+}
+
+// Run prints one key with its record.
+func (c dkimGetCmd) Run(ctx context.Context, env environment) error {
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	domainID, keyID, err := c.find(ctx, client)
+	if err != nil {
+		return err
+	}
+	k, err := client.DKIM.Get(ctx, domainID, keyID)
+	return c.showKey(env, k, err)
+}
+
+type dkimDeleteCmd struct {
+	remote
+	keyArgs
+}
+
+// Run deletes the key.
+func (c dkimDeleteCmd) Run(ctx context.Context, env environment) error {
+	c.destroys = true
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
+	domainID, keyID, err := c.find(ctx, client)
+	if err != nil {
+		return err
+	}
+	k, err := client.DKIM.Get(ctx, domainID, keyID)
+	if err == nil {
+		err = client.DKIM.Delete(ctx, domainID, keyID)
+	}
+	if err != nil {
+		return err
+	}
+	return c.gone(env, k.ID, k.Selector, "deleted")
+}
+
 type dkimActivateCmd struct {
 	remote
 	keyArgs
@@ -162,6 +209,7 @@ type dkimRevokeCmd struct {
 
 // Run revokes the key.
 func (c dkimRevokeCmd) Run(ctx context.Context, env environment) error {
+	c.destroys = true
 	return c.setState(ctx, env, c.keyArgs, mailserver.DKIMKeyUpdateStateRevoked)
 }
 

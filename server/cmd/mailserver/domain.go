@@ -15,6 +15,7 @@ type domainCmd struct {
 	Get    domainGetCmd    `cmd:"" help:"Show a domain."`
 	Delete domainDeleteCmd `cmd:"" help:"Delete a domain without users."`
 	DNS    domainDNSCmd    `cmd:"" name:"dns" help:"Show the DNS records that a domain should have."`
+	Relay  relayCmd        `cmd:"" help:"See, set or remove the smart host of a domain."`
 }
 
 type domainListCmd struct {
@@ -123,6 +124,7 @@ type domainDeleteCmd struct {
 
 // Run deletes the domain.
 func (c domainDeleteCmd) Run(ctx context.Context, env environment) error {
+	c.destroys = true
 	client, err := c.client(env)
 	if err != nil {
 		return err

@@ -242,5 +242,6 @@ type queueDropCmd struct {
 
 // Run drops deliveries.
 func (c queueDropCmd) Run(ctx context.Context, env environment) error {
+	c.destroys = true
 	return c.change(ctx, env, c.Deliveries, mailserver.Queue.Drop)
 }

@@ -1,27 +1,29 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/mailserver-dev/mailserver/sdk/go"
+	"github.com/mailserver-dev/mailserver/server/app"
 	"github.com/mailserver-dev/mailserver/server/config"
 )
 
 // remote are the flags of every command that speaks to a server through its API.
 type remote struct {
-	URL    string `help:"The server; otherwise MAILSERVER_API_URL, or the server of --data on this machine." placeholder:"URL"`
-	Key    string `help:"An API key; otherwise MAILSERVER_API_KEY, or owner.key in the data directory of a server on this machine." placeholder:"KEY"`
+	URL    string `help:"The server, with --key. Otherwise that of --data or --config, that of MAILSERVER_API_URL, or the one on this machine." placeholder:"URL"`
+	Key    string `help:"An API key. Otherwise MAILSERVER_API_KEY for MAILSERVER_API_URL, owner.key for the server of a data directory." placeholder:"KEY"`
 	Config string `help:"Configuration file of a server on this machine." type:"path" placeholder:"FILE"`
 	Data   string `help:"Data directory of a server on this machine." type:"path" placeholder:"DIR"`
 	JSON   bool   `help:"Print one JSON object and nothing else." name:"json"`
+
+	// destroys makes the command say which server it speaks to.
+	destroys bool
 }
 
 // commandTimeout bounds each attempt of a request; a person waits.
@@ -33,26 +35,57 @@ type missingError struct{ text string }
 // Error implements error.
 func (e *missingError) Error() string { return e.text }
 
-// client finds out which server is meant and with which key. The key of the server on this machine goes to that server only, never
-// to one that --url or the environment names.
+func missing(format string, args ...any) error { return &missingError{fmt.Sprintf(format, args...)} }
+
+// client speaks to the server that is meant.
 func (r remote) client(env environment) (*mailserver.Client, error) {
-	server := first(r.URL, config.Getenv(env.environ, mailserver.EnvURL))
-	key := first(r.Key, config.Getenv(env.environ, mailserver.EnvAPIKey))
-	switch {
-	case server == "":
-		local, err := r.local(env)
-		if err != nil {
-			return nil, err
-		}
-		server, key = local.url, first(key, local.key)
-		if key == "" {
-			return nil, local.missing()
-		}
-	case key == "":
-		return nil, &missingError{fmt.Sprintf("there is no API key for %s: set %s or give --key", server, mailserver.EnvAPIKey)}
+	to, err := r.target(env)
+	if err != nil {
+		return nil, err
 	}
-	return mailserver.New(server, mailserver.WithAPIKey(key), mailserver.WithTimeout(commandTimeout),
+	client, err := mailserver.New(to.url, mailserver.WithAPIKey(to.key), mailserver.WithTimeout(commandTimeout),
 		mailserver.WithUserAgent("mailserver-cli/"+version))
+	if err == nil && r.destroys {
+		fmt.Fprintf(env.stderr, "server: %s (%s)\n", clean(to.url), clean(to.named))
+	}
+	return client, err
+}
+
+// target is a server with the key for it.
+type target struct {
+	url, key string
+	named    string // what names the server, for people
+}
+
+// target finds out which server is meant. What is typed beats the environment, and that beats what is found on this machine. A key
+// that was not typed goes to the server that is named beside it and to no other: MAILSERVER_API_KEY to MAILSERVER_API_URL, owner.key
+// to the server of its data directory.
+func (r remote) target(env environment) (target, error) {
+	given := func(name string) string { return strings.TrimSpace(config.Getenv(env.environ, name)) }
+	to := target{url: given(mailserver.EnvURL), key: given(mailserver.EnvAPIKey), named: mailserver.EnvURL}
+	switch {
+	case r.URL != "":
+		to = target{url: r.URL, key: to.keyFor(r.URL), named: "--url"}
+	case r.Data != "" || r.Config != "" || to.url == "":
+		return r.local(env)
+	}
+	to.key = first(r.Key, to.key)
+	if to.key == "" {
+		return target{}, missing("there is no API key for %s: give --key, or set both %s and %s (the key of the environment goes to the server of the "+
+			"environment only)", to.url, mailserver.EnvURL, mailserver.EnvAPIKey)
+	}
+	return to, nil
+}
+
+// keyFor gives the key when the target is the given server.
+func (t target) keyFor(server string) string {
+	bare := func(text string) string {
+		return strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(text), "/"), "/v1")
+	}
+	if bare(server) != bare(t.url) {
+		return ""
+	}
+	return t.key
 }
 
 func first(texts ...string) string {
@@ -64,56 +97,63 @@ func first(texts ...string) string {
 	return ""
 }
 
-// localServer is what the data directory tells about a server on this machine.
-type localServer struct {
-	url, key string
-	keyFile  string
-	err      error // why the key could not be read
-}
-
-func (l localServer) missing() error {
-	if errors.Is(l.err, fs.ErrPermission) {
-		return &missingError{fmt.Sprintf("%s belongs to the account that the server runs as: run this as that account or as root, or set %s and %s",
-			l.keyFile, mailserver.EnvURL, mailserver.EnvAPIKey)}
-	}
-	return &missingError{fmt.Sprintf("no server to speak to: set %s and %s, or give --url and --key, or name the data directory of a server on this "+
-		"machine with --data (there is no %s)", mailserver.EnvURL, mailserver.EnvAPIKey, l.keyFile)}
-}
-
-// local reads the data directory of --data or of the configuration. Without either, a development server in ./.run is found too.
-func (r remote) local(env environment) (localServer, error) {
+// local finds the running server of --data or of the configuration. Without either, a development server in ./.run is found too.
+func (r remote) local(env environment) (target, error) {
 	cfg, err := common{Config: r.Config, Data: r.Data}.load(env, config.Serve)
 	if err != nil {
-		return localServer{}, err
+		return target{}, err
 	}
-	found := readLocal(cfg.DataDir, cfg)
-	if found.err != nil && r.Data == "" && r.Config == "" {
-		if dev := readLocal(config.Default(config.Dev).DataDir, cfg); dev.err == nil {
-			return dev, nil
+	dirs := []string{cfg.DataDir}
+	if r.Data == "" && r.Config == "" {
+		dirs = append(dirs, config.Default(config.Dev).DataDir)
+	}
+	var trouble error
+	for _, dir := range dirs {
+		found, err := r.running(dir)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return found, err
+		}
+		if trouble == nil || errors.Is(trouble, fs.ErrNotExist) {
+			trouble = err
 		}
 	}
-	return found, nil
+	return target{}, absent(trouble)
 }
 
-func readLocal(dir string, cfg *config.Config) localServer {
-	l := localServer{keyFile: filepath.Join(dir, "owner.key"), url: localURL(dir, cfg)}
-	raw, err := os.ReadFile(l.keyFile)
-	l.key, l.err = strings.TrimSpace(string(raw)), err
-	return l
+// running gives the server of a data directory with the key of its owner. That it runs is not believed of whoever listens where it
+// did: the key would go to a stranger.
+func (r remote) running(dir string) (target, error) {
+	owner, keyErr := os.ReadFile(filepath.Join(dir, "owner.key"))
+	if keyErr != nil && r.Key == "" {
+		return target{}, keyErr
+	}
+	address, err := app.ServingURL(dir)
+	switch {
+	case err != nil:
+		return target{}, err
+	case address == "" && keyErr != nil:
+		return target{}, keyErr // there never was one
+	case address == "":
+		start := "mailserver serve"
+		if _, err := os.Stat(filepath.Join(dir, "dev.json")); err == nil {
+			start = "make run"
+		}
+		return target{}, missing("the server of %s is not running; start it with \"%s\"", dir, start)
+	}
+	return target{url: address, key: first(r.Key, strings.TrimSpace(string(owner))), named: "data directory " + dir}, nil
 }
 
-// localURL is where the server of a data directory listens: a development server writes it down, which moves its ports.
-func localURL(dir string, cfg *config.Config) string {
-	var dev devInfo
-	if raw, err := os.ReadFile(filepath.Join(dir, "dev.json")); err == nil && json.Unmarshal(raw, &dev) == nil && dev.APIURL != "" {
-		return dev.APIURL
+// absent explains why there is nothing to speak to.
+func absent(err error) error {
+	var at *fs.PathError
+	name := "owner.key"
+	if errors.As(err, &at) {
+		name = at.Path
 	}
-	host, port, err := net.SplitHostPort(cfg.Listen.HTTP)
-	if err != nil {
-		return "http://127.0.0.1:8080"
+	if errors.Is(err, fs.ErrPermission) {
+		return missing("%s belongs to the account that the server runs as: run this as that account or as root, or set %s and %s",
+			name, mailserver.EnvURL, mailserver.EnvAPIKey)
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port)
+	return missing("no server to speak to: set %s and %s, or give --url and --key, or name the data directory of a server on this machine with --data "+
+		"(there is no %s)", mailserver.EnvURL, mailserver.EnvAPIKey, name)
 }

@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mailserver-dev/mailserver/sdk/go"
@@ -34,10 +38,13 @@ func (term terminal) run(t *testing.T, args ...string) (code int, stdout, stderr
 	return code, out.String(), trouble.String()
 }
 
-// ok runs a command that must succeed.
+// ok runs a command that must succeed. It says nothing but, before it destroys something, where.
 func (term terminal) ok(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := term.run(t, args...)
+	if line, rest, _ := strings.Cut(stderr, "\n"); strings.HasPrefix(line, "server: http://127.0.0.1:") {
+		stderr = rest
+	}
 	if code != exitOK || stderr != "" {
 		t.Fatalf("%q: exit %d, said %q", args, code, stderr)
 	}
@@ -191,6 +198,7 @@ func TestWithoutAConnectionTheTextSaysWhatIsMissing(t *testing.T) {
 		names   []string
 	}{
 		"nothing at all":                    {nil, []string{"--data", empty}, []string{"MAILSERVER_API_URL", "MAILSERVER_API_KEY", "--data", filepath.Join(empty, "owner.key")}},
+		"a key of another server":           {[]string{"MAILSERVER_API_URL=http://127.0.0.1:2", "MAILSERVER_API_KEY=x"}, []string{"--url", "http://127.0.0.1:1"}, []string{"http://127.0.0.1:1", "--key"}},
 		"a URL and no key":                  {[]string{"MAILSERVER_API_URL=http://127.0.0.1:1"}, nil, []string{"MAILSERVER_API_KEY", "--key"}},
 		"the owner's key is not for others": {nil, []string{"--url", "http://127.0.0.1:1", "--data", data}, []string{"MAILSERVER_API_KEY"}},
 	} {
@@ -207,23 +215,180 @@ func TestWithoutAConnectionTheTextSaysWhatIsMissing(t *testing.T) {
 			}
 		})
 	}
-	local := terminal{environ: []string{"MAILSERVER_LISTEN_HTTP=" + s.Address("http")}}
-	if text := local.ok(t, "domain", "list", "--data", data); !strings.Contains(text, "demo.test") {
-		t.Errorf("with the owner's key:\n%s", text)
-	}
-	dev, err := json.Marshal(devInfo{APIURL: "http://" + s.Address("http") + "/v1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(data, "dev.json"), dev, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if text := (terminal{}).ok(t, "domain", "list", "--data", data); !strings.Contains(text, "demo.test") {
-		t.Errorf("with dev.json:\n%s", text)
-	}
 	code, _, stderr := terminal{}.run(t, "domain", "list", "--url", "http://127.0.0.1:1", "--key", "x")
 	if code != exitError || !strings.Contains(stderr, "127.0.0.1:1") || !strings.Contains(stderr, "refused") {
 		t.Errorf("a server that is not there: exit %d, %q", code, stderr)
+	}
+}
+
+// listener counts what connects to it: a stranger, or the production that the environment names.
+type listener struct {
+	address string
+	asked   atomic.Int32
+}
+
+func listen(t *testing.T) *listener {
+	t.Helper()
+	l := &listener{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.asked.Add(1)
+		t.Errorf("asked for %s with %s", r.URL, r.Header.Get("Authorization"))
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	t.Cleanup(s.Close)
+	l.address = s.Listener.Addr().String()
+	return l
+}
+
+func copyOf(t *testing.T, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, raw, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who has the address of production in the environment and names another server gets that one, and no key goes to a server that is
+// not named beside it.
+func TestWhatIsTypedBeatsTheEnvironment(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t)
+	production := listen(t)
+	data, here := s.Config.DataDir, "http://"+s.Address("http")
+	file := filepath.Join(t.TempDir(), "mailserver.yaml")
+	if err := os.WriteFile(file, []byte("data_dir: "+data+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both := terminal{environ: []string{"MAILSERVER_API_URL=http://" + production.address, "MAILSERVER_API_KEY=ms_live_production"}}
+	keyOnly := terminal{environ: both.environ[1:]}
+	for name, c := range map[string]struct {
+		term terminal
+		args []string
+	}{
+		"--data":                    {both, []string{"--data", data}},
+		"--data and --key":          {both, []string{"--data", data, "--key", s.Demo.APIKey}},
+		"--config":                  {both, []string{"--config", file}},
+		"--url and --key":           {both, []string{"--url", here, "--key", s.Demo.APIKey}},
+		"--key":                     {terminal{environ: []string{"MAILSERVER_API_URL=" + here, "MAILSERVER_API_KEY=x"}}, []string{"--key", s.Demo.APIKey}},
+		"the key of another server": {keyOnly, []string{"--data", data}},
+		"the same server":           {at(s), []string{"--url", here + "/"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if text := c.term.ok(t, append([]string{"domain", "list"}, c.args...)...); !strings.Contains(text, "demo.test") {
+				t.Errorf("got\n%s", text)
+			}
+		})
+	}
+}
+
+// The key of the owner goes to the server that it belongs to, not to whoever listens where that one did.
+func TestTheOwnersKeyGoesToNoStranger(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t)
+	stranger := listen(t)
+	data, left := s.Config.DataDir, t.TempDir()
+	// The data directory of a development server that was stopped or killed: what it wrote is still there, its lock is not.
+	if err := os.Mkdir(filepath.Join(left, "serving"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copyOf(t, filepath.Join(data, "owner.key"), filepath.Join(left, "owner.key"))
+	for name, text := range map[string]string{
+		"dev.json":     fmt.Sprintf(`{"pid":%d,"api_url":"http://%s/v1"}`, os.Getpid(), stranger.address),
+		"serving/LEFT": host + "\nhttp://" + stranger.address + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(left, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, environ := range [][]string{nil, {"MAILSERVER_LISTEN_HTTP=" + stranger.address}} {
+		code, stdout, stderr := terminal{environ: environ}.run(t, "domain", "list", "--data", left)
+		if code != exitMissing || stdout != "" || !strings.Contains(stderr, "the server of "+left+" is not running; start it with \"make run\"") {
+			t.Errorf("a server that was stopped: exit %d, %q, %q", code, stdout, stderr)
+		}
+	}
+	// serve in a directory that once was that of a development server.
+	copyOf(t, filepath.Join(left, "dev.json"), filepath.Join(data, "dev.json"))
+	if text := (terminal{}).ok(t, "domain", "list", "--data", data); !strings.Contains(text, "demo.test") {
+		t.Errorf("beside an old dev.json:\n%s", text)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := (terminal{}).run(t, "domain", "list", "--data", data); code != exitMissing || !strings.Contains(stderr, "is not running") {
+		t.Errorf("after the stop: exit %d, %q", code, stderr)
+	}
+}
+
+func TestWhatDestroysSaysWhereAndJSONStaysPure(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t)
+	where := "server: http://" + s.Address("http")
+	term := at(s)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"domain", "delete", "nothing.test"}, where + "/v1 (MAILSERVER_API_URL)\n"},
+		{[]string{"user", "delete", "nobody@demo.test", "--data", s.Config.DataDir}, where + " (data directory " + s.Config.DataDir + ")\n"},
+		{[]string{"api-key", "revoke", "key_01h455vb4pex5vsknk084sn02q"}, where},
+		{[]string{"queue", "drop", "dlv_01h455vb4pex5vsknk084sn02q"}, where},
+		{[]string{"dkim", "revoke", "nothing.test", "x"}, where},
+		{[]string{"dkim", "delete", "nothing.test", "x"}, where},
+		{[]string{"domain", "relay", "remove", "nothing.test"}, where},
+	} {
+		code, stdout, stderr := term.run(t, append(c.args, "--json")...)
+		only[failure](t, stdout)
+		if code != exitError || !strings.HasPrefix(stderr, c.want) {
+			t.Errorf("%q: exit %d, said %q, want %q", c.args, code, stderr, c.want)
+		}
+	}
+	if code, _, stderr := term.run(t, "domain", "get", "nothing.test"); code != exitError || strings.HasPrefix(stderr, "server: ") {
+		t.Errorf("exit %d, said %q", code, stderr)
+	}
+}
+
+// A smart host is set without its password ever being an argument, which every account of the machine could read.
+func TestADomainsSmartHostIsSetFromTheCommandLine(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t)
+	term := at(s)
+	if code, _, stderr := term.run(t, "domain", "relay", "get", "demo.test"); code != exitError || !strings.Contains(stderr, "not-found (404)") {
+		t.Errorf("without one: exit %d, %q", code, stderr)
+	}
+	term.stdin = "correct horse battery\n"
+	set := object[mailserver.DomainRelay](t, term, "domain", "relay", "set", "demo.test", "smtp.provider.test", "--tls", "implicit", "--username", "demo", "--password-stdin")
+	if set.Host != "smtp.provider.test" || set.Port != 465 || set.TLS != mailserver.DomainRelayTLSImplicit || set.Username != "demo" || !set.HasPassword {
+		t.Errorf("set %+v", set)
+	}
+	term.stdin = ""
+	if kept := object[mailserver.DomainRelay](t, term, "domain", "relay", "set", "demo.test", "smtp.provider.test", "--port", "2465", "--tls", "implicit", "--username", "demo"); kept.Port != 2465 || !kept.HasPassword {
+		t.Errorf("kept %+v", kept)
+	}
+	text := term.ok(t, "domain", "relay", "get", "demo.test")
+	if !strings.Contains(text, "host      smtp.provider.test\n") || !strings.Contains(text, "password  stored\n") || strings.Contains(text, "correct") {
+		t.Errorf("shown:\n%s", text)
+	}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("another one\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	term.ok(t, "domain", "relay", "set", "demo.test", "smtp.other.test", "--username", "demo", "--password-file", file)
+	if code, _, _ := term.run(t, "domain", "relay", "set", "demo.test", "smtp.other.test", "--username", "demo", "--password", "x"); code != exitUsage {
+		t.Errorf("a password as an argument: exit %d", code)
+	}
+	if text := term.ok(t, "domain", "relay", "remove", "demo.test"); !strings.Contains(text, "relay removed  demo.test\n") {
+		t.Errorf("removed:\n%s", text)
+	}
+	if code, _, _ := term.run(t, "domain", "relay", "get", "demo.test"); code != exitError {
+		t.Errorf("after it: exit %d", code)
 	}
 }
 
@@ -252,6 +417,9 @@ func TestADomainsKeysAreRotatedFromTheCommandLine(t *testing.T) {
 	if made.Selector != "one" || made.Algorithm != mailserver.DKIMKeyAlgorithmEd25519 || made.State != mailserver.DKIMKeyStateActive {
 		t.Errorf("made %+v", made)
 	}
+	if got := object[mailserver.DKIMKey](t, term, "dkim", "get", "keys.test", "one"); got.ID != made.ID || got.RecordValue != made.RecordValue {
+		t.Errorf("got %+v", got)
+	}
 	pem := term.ok(t, "dkim", "export", "keys.test", "one")
 	if !strings.HasPrefix(pem, "-----BEGIN PRIVATE KEY-----\n") || !strings.HasSuffix(pem, "-----END PRIVATE KEY-----\n") {
 		t.Errorf("exported %q", pem)
@@ -266,6 +434,9 @@ func TestADomainsKeysAreRotatedFromTheCommandLine(t *testing.T) {
 	}
 	if text := term.ok(t, "dkim", "retire", "keys.test", "one"); !strings.Contains(text, "retiring") {
 		t.Errorf("retired:\n%s", text)
+	}
+	if code, _, stderr := term.run(t, "dkim", "delete", "keys.test", "one"); code != exitError || !strings.Contains(stderr, "(409)") {
+		t.Errorf("a key that others still look for was deleted: exit %d, %q", code, stderr)
 	}
 	term.ok(t, "domain", "create", "heir.test", "--dkim", "none")
 	heir := object[mailserver.DKIMKey](t, term, "dkim", "import", "heir.test", file, "--selector", "two")

@@ -202,6 +202,7 @@ type userDeleteCmd struct {
 
 // Run deletes the user.
 func (c userDeleteCmd) Run(ctx context.Context, env environment) error {
+	c.destroys = true
 	client, err := c.client(env)
 	if err != nil {
 		return err

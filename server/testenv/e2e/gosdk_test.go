@@ -72,9 +72,9 @@ func buildOutside(t *testing.T) string {
 
 // Who runs a server administers it from the same folder without looking for a key.
 func TestTheCommandLineFindsTheServerBesideIt(t *testing.T) {
-	dir := t.TempDir()
+	dir, ports := t.TempDir(), freePorts(t)
 	openUp(t, dir)
-	s := start(t, dir, freePorts(t), "--seed", "none")
+	s := start(t, dir, ports, "--seed", "none")
 	if out := s.shell(t, binary(t)+" domain list"); !strings.Contains(out, "demo.test  verified") {
 		t.Errorf("domain list says\n%s", out)
 	}
@@ -85,5 +85,16 @@ func TestTheCommandLineFindsTheServerBesideIt(t *testing.T) {
 	out, err := s.tryShell(t, "cd "+elsewhere+" && "+binary(t)+" domain list --data .")
 	if exitCode(err) != 3 || !strings.Contains(out, "MAILSERVER_API_URL") {
 		t.Errorf("without a server: %v\n%s", err, out)
+	}
+	// A server that was killed leaves everything behind but its lock, and its port may be anybody's by now.
+	s.kill(t)
+	out, err = s.tryShell(t, binary(t)+" domain list")
+	if exitCode(err) != 3 || !strings.Contains(out, `.run is not running; start it with "make run"`) {
+		t.Errorf("after kill -9: %v\n%s", err, out)
+	}
+	again := start(t, dir, ports, "--seed", "none")
+	production := "export MAILSERVER_API_URL=http://127.0.0.1:1 MAILSERVER_API_KEY=x; "
+	if out := again.shell(t, production+binary(t)+" domain list --data .run"); !strings.Contains(out, "demo.test  verified") {
+		t.Errorf("after the next start domain list says\n%s", out)
 	}
 }

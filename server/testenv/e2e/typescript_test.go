@@ -54,6 +54,7 @@ func TestAProgramOutsideTheTreeProvisionsAndSendsWithTheTypeScriptSDK(t *testing
 domain: example.test verified true
 unchanged: true true
 users: a@example.test b@example.test c@example.test
+delivered: a@example.test customer@elsewhere.test
 sent: true delivered 2 true
 `
 	if got := p.run(t, s, "program", string(program)); got != want {

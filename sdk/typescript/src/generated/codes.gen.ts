@@ -50,7 +50,7 @@ export type ProblemCode =
   | "keyword-limit"
   // The mailbox has used up its message numbers.
   | "uid-limit"
-  // The caller has as many blobs as a caller may have.
+  // The caller has as many blobs as a caller may have, or as many octets of them.
   | "blob-limit"
   // The mailbox holds as many messages as a mailbox may.
   | "message-limit"

@@ -139,8 +139,8 @@ export class BlobsApi {
    * Upload a file.
    *
    * Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any
-   * media type: the Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise.
-   * Only the caller sees it.
+   * media type: the Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless
+   * the server is configured otherwise. Only the caller sees it.
    *
    * `POST /v1/blobs`
    */
@@ -261,7 +261,6 @@ export class DkimKeysApi {
    * Export a private DKIM key.
    *
    * Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export.
-   * The answer is not kept for a repeated request.
    *
    * `POST /v1/domains/{domain_id}/dkim-keys/{dkim_key_id}/export`
    */
@@ -436,7 +435,8 @@ export class EmailsApi {
    * 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email
    * refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a
    * problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most
-   * 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+   * 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is
+   * refused, nothing is kept under the key.
    *
    * `POST /v1/emails/batch`
    */

@@ -96,7 +96,7 @@ export const refreshSession = <ThrowOnError extends boolean = false>(options: Op
 /**
  * Upload a file
  *
- * Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise. Only the caller sees it.
+ * Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless the server is configured otherwise. Only the caller sees it.
  */
 export const createBlob = <ThrowOnError extends boolean = false>(options: Options<CreateBlobData, ThrowOnError>) => options.client.post<CreateBlobResponses, CreateBlobErrors, ThrowOnError>({
     bodySerializer: null,
@@ -271,7 +271,7 @@ export const updateDkimKey = <ThrowOnError extends boolean = false>(options: Opt
 /**
  * Export a private DKIM key
  *
- * Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export. The answer is not kept for a repeated request.
+ * Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export.
  */
 export const exportDkimKey = <ThrowOnError extends boolean = false>(options: Options<ExportDkimKeyData, ThrowOnError>) => options.client.post<ExportDkimKeyResponses, ExportDkimKeyErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],
@@ -356,7 +356,7 @@ export const sendEmail = <ThrowOnError extends boolean = false>(options: Options
 /**
  * Send many emails
  *
- * Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+ * Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
  */
 export const sendEmailBatch = <ThrowOnError extends boolean = false>(options: Options<SendEmailBatchData, ThrowOnError>) => options.client.post<SendEmailBatchResponses, SendEmailBatchErrors, ThrowOnError>({
     security: [{ scheme: 'bearer', type: 'http' }],

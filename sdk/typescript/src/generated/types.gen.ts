@@ -553,7 +553,7 @@ export type Email = {
     /**
      * The state of the whole email: that of its least finished recipient.
      */
-    status: 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'failed' | 'cancelled';
+    status: 'scheduled' | 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'suppressed' | 'cancelled' | 'failed';
     /**
      * The subject.
      */
@@ -583,7 +583,7 @@ export type EmailAccepted = {
     /**
      * The state of the whole email.
      */
-    status: 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'failed' | 'cancelled';
+    status: 'scheduled' | 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'suppressed' | 'cancelled' | 'failed';
 };
 
 /**
@@ -624,7 +624,7 @@ export type EmailBatchItem = {
     /**
      * The state of the whole email, as in EmailAccepted; absent when it was refused.
      */
-    status?: string;
+    status?: 'scheduled' | 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'suppressed' | 'cancelled' | 'failed';
 };
 
 /**
@@ -1485,7 +1485,7 @@ export type Recipient = {
     /**
      * The state.
      */
-    status: 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'failed' | 'cancelled';
+    status: 'scheduled' | 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'suppressed' | 'cancelled' | 'failed';
     /**
      * smtp: the recipient's mail exchanger; relay: a smart host; local: a mailbox here; sink: kept by development mode; test: the test network; empty before the first attempt.
      */
@@ -1511,7 +1511,7 @@ export type RecipientAccepted = {
     /**
      * The state of this recipient.
      */
-    status: 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'failed' | 'cancelled';
+    status: 'scheduled' | 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'suppressed' | 'cancelled' | 'failed';
 };
 
 /**
@@ -3427,7 +3427,7 @@ export type ExportDkimKeyData = {
     body?: never;
     headers?: {
         /**
-         * Names the request for 24 hours: the same request with the same key has one effect and gets the first answer again, with Idempotency-Replayed: true. 1 to 256 printable characters, quoted or bare.
+         * Is taken and has no meaning here: nothing is changed that could be changed twice, and each request gets an answer of its own.
          */
         'Idempotency-Key'?: string;
     };
@@ -3839,7 +3839,7 @@ export type ListEmailsData = {
         /**
          * Only emails in this state.
          */
-        status?: 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'failed' | 'cancelled';
+        status?: 'scheduled' | 'held' | 'queued' | 'sending' | 'deferred' | 'delivered' | 'bounced' | 'suppressed' | 'cancelled' | 'failed';
         /**
          * Only emails to this address.
          */
@@ -4082,7 +4082,7 @@ export type ValidateEmailData = {
     body: EmailSend;
     headers?: {
         /**
-         * Names the request for 24 hours: the same request with the same key has one effect and gets the first answer again, with Idempotency-Replayed: true. 1 to 256 printable characters, quoted or bare.
+         * Is taken and has no meaning here: nothing is changed that could be changed twice, and each request gets an answer of its own.
          */
         'Idempotency-Key'?: string;
     };
