@@ -49,7 +49,8 @@ func New(d Deps) (*API, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &API{Deps: d, budget: newBudget(int64(d.Limits.API.BodyBudgetBytes)), effects: map[string]render{}}
+	a := &API{Deps: d, effects: map[string]render{}}
+	a.budget = newBudget(int64(d.Limits.API.BodyBudgetBytes), max(a.maxBody(), a.maxBatch()))
 	a.router = a.newRouter()
 	a.huma = humachi.New(a.router, settings())
 	a.huma.UseMiddleware(a.timed, a.authenticate, a.limitRate, a.negotiate, a.receive, a.idempotent)
@@ -70,7 +71,8 @@ func settings() huma.Config {
 	cfg.Formats = formats()
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", ""
 	cfg.RejectUnknownQueryParameters = true
-	cfg.Info.Description = "Provisioning, sending and mailboxes of a mail server, as one contract."
+	cfg.Info.Description = "Provisioning, sending and mailboxes of a mail server, as one contract. Answers may grow: a program must bear new fields, " +
+		"and new words where x-extensible-enum lists those of today."
 	cfg.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	cfg.Servers = []*huma.Server{{URL: "http://127.0.0.1:8080", Description: "mailserver dev"}}
 	cfg.Tags = tags()

@@ -57,6 +57,7 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	remote := remoteOf(ctx.RemoteAddr())
 	if open, _ := ctx.Operation().Metadata[metaOpen].(bool); open {
 		p := mail.Principal{Remote: remote}
+		charge(inner, remote.String())
 		next(huma.WithContext(ctx, context.WithValue(inner, principalKey{}, p)))
 		return
 	}
@@ -78,6 +79,7 @@ func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 		a.refuse(ctx, problem)
 		return
 	}
+	charge(inner, p.Actor())
 	next(huma.WithContext(ctx, context.WithValue(inner, principalKey{}, p)))
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,7 +27,7 @@ type EmailBatchAccepted struct {
 type EmailBatchItem struct {
 	Index      int                 `json:"index" example:"0" doc:"The place of the email in the request, from 0."`
 	ID         string              `json:"id,omitempty" example:"eml_01h455vb4pex5vsknk084sn02q" doc:"The email's id; absent when it was refused."`
-	Status     string              `json:"status,omitempty" example:"queued" doc:"The state of the whole email, as in EmailAccepted; absent when it was refused."`
+	Status     string              `json:"status,omitempty" enum:"scheduled,held,queued,sending,deferred,delivered,bounced,suppressed,cancelled,failed" example:"queued" doc:"The state of the whole email, as in EmailAccepted; absent when it was refused."`
 	Recipients []RecipientAccepted `json:"recipients,omitempty" nullable:"false" doc:"One entry for each recipient; absent when the email was refused."`
 	Problem    *Problem            `json:"problem,omitempty" doc:"Why the email was refused; absent when it was accepted."`
 }
@@ -64,14 +65,14 @@ func (a *API) registerBatch() {
 			"accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the "+
 			"places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. "+
 			"A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the "+
-			"whole batch."), http.StatusInsufficientStorage), http.StatusAccepted)
+			"whole batch; while every email of it is refused, nothing is kept under the key."), http.StatusInsufficientStorage), http.StatusAccepted)
 	send.MaxBodyBytes, send.BodyReadTimeout = a.maxBatch(), uploadTimeout
 	registerWhole(a, patient(mayBeTest(send), uploadTimeout), a.batchSchema(), a.sendEmailBatch)
 	validate := scoped(http.MethodPost, "/v1/emails/validate", "validateEmail", tag, scope, "Check an email",
 		"Says what POST /v1/emails would make of the same body, and sends and stores nothing. What is wrong with the email is in the answer, with "+
 			"the places and codes that sending would give. What is wrong with the caller's rights is an error, as it is when sending.")
 	validate.MaxBodyBytes, validate.BodyReadTimeout = a.maxBody(), sendTimeout
-	registerWhole(a, patient(mayBeTest(validate), sendTimeout), a.emailSchema(), a.validateEmail)
+	registerWhole(a, asks(patient(mayBeTest(validate), sendTimeout)), a.emailSchema(), a.validateEmail)
 	a.effects["batch"] = func(ctx context.Context, ref string) (effect, error) {
 		results, err := a.Outbound.Batch(ctx, principalOf(ctx), ref)
 		return effect{http.StatusAccepted, "", "", a.batchAccepted(ctx, results)}, err
@@ -109,6 +110,10 @@ func (a *API) sendEmailBatch(ctx context.Context, in *sendEmailBatchInput) (*sen
 	if err := wellFormed(text); err != nil {
 		return nil, err
 	}
+	var crowded *crowdedError
+	if err := (&shape{values: maxBatchValues}).check(text); errors.As(err, &crowded) {
+		return nil, crowded.fault()
+	}
 	list, ok := elements(text, outbound.MaxBatch+1)
 	if !ok {
 		return nil, fault.New(fault.Invalid, "validation-failed", "must be an array of emails").At("body")
@@ -123,6 +128,9 @@ func (a *API) sendEmailBatch(ctx context.Context, in *sendEmailBatchInput) (*sen
 	results, err := a.Outbound.AcceptBatch(ctx, principalOf(ctx), items, outbound.BatchMode(in.Mode))
 	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(results, func(r outbound.BatchResult) bool { return r.Email != nil }) {
+		fruitless(ctx)
 	}
 	return &sendEmailBatchOutput{Body: a.batchAccepted(ctx, results)}, nil
 }
@@ -178,6 +186,10 @@ func validationOf(v outbound.Validation) EmailValidation {
 
 // readEmail reads one email as POST /v1/emails does. Every error is a *fault.Error with details, whose places begin with "body".
 func (a *API) readEmail(text []byte) (outbound.Draft, error) {
+	var crowded *crowdedError
+	if err := shapely(text); errors.As(err, &crowded) {
+		return outbound.Draft{}, crowded.fault()
+	}
 	var value any
 	if err := json.Unmarshal(text, &value); err != nil {
 		return outbound.Draft{}, invalidFault(err)

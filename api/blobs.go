@@ -36,7 +36,8 @@ func (a *API) registerBlobs() {
 	const tag, scope = "blobs", "emails:send"
 	create := uploads(answers(with(scoped(http.MethodPost, blobsPath, "createBlob", tag, scope, "Upload a file",
 		"Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the "+
-			"Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise. Only the caller sees it."),
+			"Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless the server is configured otherwise. "+
+			"Only the caller sees it."),
 		http.StatusInsufficientStorage), http.StatusCreated))
 	register(a, mayBeTest(create), a.createBlob)
 	register(a, with(scoped(http.MethodGet, blobsPath+"/{blob_id}", "getBlob", tag, scope, "Read a blob",

@@ -36,7 +36,7 @@ func Codes() []Code {
 		{"mailbox-limit", 409, "The user has as many mailboxes as an account may have.", "Delete a mailbox first."},
 		{"keyword-limit", 409, "The mailbox has as many keywords as a mailbox may have.", "Remove a keyword from all messages, or use another mailbox."},
 		{"uid-limit", 409, "The mailbox has used up its message numbers.", "Move its mail to a new mailbox."},
-		{"blob-limit", 409, "The caller has as many blobs as a caller may have.", "Delete blobs that are not needed, or wait until they expire."},
+		{"blob-limit", 409, "The caller has as many blobs as a caller may have, or as many octets of them.", "Delete blobs that are not needed, or wait until they expire."},
 		{"message-limit", 409, "The mailbox holds as many messages as a mailbox may.", "Use another mailbox."},
 		{"in-use", 409, "Something still depends on the object.", "Remove what depends on it first."},
 		{"dns-not-published", 409, "The name servers do not show the key.", "Publish the record of GET /v1/domains/{domain_id}/dns-records, wait and try again."},

@@ -60,7 +60,7 @@ func dkimKeyOf(k domain.DKIMKey) DKIMKey {
 	return DKIMKey{
 		ID: k.ID.String(), DomainID: k.DomainID.String(), Selector: k.Selector, Algorithm: string(k.Algorithm), State: string(k.State),
 		Source: string(k.Source), Available: k.Available, RecordName: k.RecordName(), RecordValue: k.RecordValue(), CreatedAt: k.CreatedAt.UTC(),
-		UpdatedAt: k.UpdatedAt.UTC(), ActivatedAt: k.ActivatedAt, RetiredAt: k.RetiredAt, RevokedAt: k.RevokedAt,
+		UpdatedAt: k.UpdatedAt.UTC(), ActivatedAt: utc(k.ActivatedAt), RetiredAt: utc(k.RetiredAt), RevokedAt: utc(k.RevokedAt),
 	}
 }
 
@@ -95,10 +95,10 @@ func (a *API) registerDKIM() {
 		"Deletes a key that is revoked or never was active. Its selector stays used. If-Match is honoured."), http.StatusBadRequest,
 		http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed), http.StatusNoContent), a.deleteDKIMKey)
 	export := with(scoped(http.MethodPost, one+"/export", "exportDkimKey", tag, "dkim:export", "Export a private DKIM key",
-		"Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export. The answer is "+
-			"not kept for a repeated request."), http.StatusNotFound)
+		"Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export."),
+		http.StatusNotFound)
 	export.Metadata[metaSecret] = true
-	register(a, export, a.exportDKIMKey)
+	register(a, asks(export), a.exportDKIMKey)
 	a.effects["dkm"] = a.renderDKIMKey
 }
 

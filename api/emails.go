@@ -44,7 +44,7 @@ type AttachmentInput struct {
 // EmailAccepted says that an email is on stable storage for every recipient.
 type EmailAccepted struct {
 	ID         string              `json:"id" example:"eml_01h455vb4pex5vsknk084sn02q" doc:"The email's id."`
-	Status     string              `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"queued" doc:"The state of the whole email."`
+	Status     string              `json:"status" enum:"scheduled,held,queued,sending,deferred,delivered,bounced,suppressed,cancelled,failed" example:"queued" doc:"The state of the whole email."`
 	Recipients []RecipientAccepted `json:"recipients" nullable:"false" doc:"One entry for each recipient."`
 }
 
@@ -52,14 +52,14 @@ type EmailAccepted struct {
 type RecipientAccepted struct {
 	Email      string `json:"email" example:"alice@example.test" doc:"The address."`
 	DeliveryID string `json:"delivery_id" example:"dlv_01h455vb4pex5vsknk084sn02q" doc:"Names this recipient's delivery."`
-	Status     string `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"queued" doc:"The state of this recipient."`
+	Status     string `json:"status" enum:"scheduled,held,queued,sending,deferred,delivered,bounced,suppressed,cancelled,failed" example:"queued" doc:"The state of this recipient."`
 }
 
 // Email is a sent email and what became of it.
 type Email struct {
 	ID         string            `json:"id" example:"eml_01h455vb4pex5vsknk084sn02q" doc:"The email's id."`
 	DomainID   string            `json:"domain_id" example:"dom_01h455vb4pex5vsknk084sn02q" doc:"The sender's domain."`
-	Status     string            `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"delivered" doc:"The state of the whole email: that of its least finished recipient."`
+	Status     string            `json:"status" enum:"scheduled,held,queued,sending,deferred,delivered,bounced,suppressed,cancelled,failed" example:"delivered" doc:"The state of the whole email: that of its least finished recipient."`
 	Source     string            `json:"source" enum:"api,submission" example:"api" doc:"How it came: through the API or from a mail client."`
 	Test       bool              `json:"test" example:"false" doc:"Sent with a test key."`
 	From       string            `json:"from" example:"Shop <shop@example.test>" doc:"The sender as recipients see it."`
@@ -77,7 +77,7 @@ type Recipient struct {
 	DeliveryID    string     `json:"delivery_id" example:"dlv_01h455vb4pex5vsknk084sn02q" doc:"Names this delivery."`
 	Email         string     `json:"email" example:"alice@example.test" doc:"The address."`
 	Kind          string     `json:"kind" enum:"to,cc,bcc,envelope" example:"to" doc:"Where the address stood; envelope for mail from a mail client."`
-	Status        string     `json:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" example:"delivered" doc:"The state."`
+	Status        string     `json:"status" enum:"scheduled,held,queued,sending,deferred,delivered,bounced,suppressed,cancelled,failed" example:"delivered" doc:"The state."`
 	Attempts      int        `json:"attempts" example:"1" doc:"How many attempts were made."`
 	Transport     string     `json:"transport" example:"smtp" doc:"smtp: the recipient's mail exchanger; relay: a smart host; local: a mailbox here; sink: kept by development mode; test: the test network; empty before the first attempt."`
 	Destination   string     `json:"destination" example:"elsewhere.test" doc:"Where it goes: the recipient's domain, or a smart host as host:port."`
@@ -231,7 +231,7 @@ func located(place, text string) *fault.Error {
 type listEmailsInput struct {
 	ListInput
 	DomainID  string `query:"domain_id" example:"dom_01h455vb4pex5vsknk084sn02q" doc:"Only emails of this domain."`
-	Status    string `query:"status" enum:"held,queued,sending,deferred,delivered,bounced,failed,cancelled" doc:"Only emails in this state."`
+	Status    string `query:"status" enum:"scheduled,held,queued,sending,deferred,delivered,bounced,suppressed,cancelled,failed" doc:"Only emails in this state."`
 	Recipient string `query:"recipient" maxLength:"320" doc:"Only emails to this address."`
 }
 

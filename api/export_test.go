@@ -1,6 +1,11 @@
 package api
 
-import "github.com/danielgtaylor/huma/v2"
+import (
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
 
 // Room gives how many bytes of bodies may still come.
 func (a *API) Room() int64 {
@@ -25,4 +30,17 @@ var (
 	SealCursor = sealCursor
 	TooDeep    = tooDeep
 	Elements   = elements
+	Shapely    = shapely
 )
+
+// NewBudget gives a budget alone.
+func NewBudget(size, largest int64) *budget { return newBudget(size, largest) }
+
+// Take is take.
+func (b *budget) Take(owner string, held, n int64) error { return b.take(owner, held, n) }
+
+// ReadUntil reads a body of one octet that may arrive until then.
+func ReadUntil(until time.Time) error {
+	_, err := (&bodyReader{body: strings.NewReader("x"), until: until}).Read(make([]byte, 1))
+	return err
+}

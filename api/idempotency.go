@@ -17,13 +17,17 @@ import (
 	"github.com/mailserver-dev/mailserver/server/idem"
 )
 
-func idempotencyParameter() *huma.Param {
-	return &huma.Param{
+func idempotencyParameter(op *huma.Operation) *huma.Param {
+	p := &huma.Param{
 		Name: "Idempotency-Key", In: "header",
 		Description: "Names the request for 24 hours: the same request with the same key has one effect and gets the first answer again, with " +
 			"Idempotency-Replayed: true. 1 to 256 printable characters, quoted or bare.",
 		Schema: &huma.Schema{Type: huma.TypeString}, Example: "order-42-receipt",
 	}
+	if onlyAsks(op) {
+		p.Description = "Is taken and has no meaning here: nothing is changed that could be changed twice, and each request gets an answer of its own."
+	}
+	return p
 }
 
 // effect is what a request made, as its first answer showed it.
@@ -40,7 +44,7 @@ type render func(ctx context.Context, ref string) (effect, error)
 func (a *API) idempotent(ctx huma.Context, next func(huma.Context)) {
 	key := ctx.Header("Idempotency-Key")
 	op := ctx.Operation()
-	if op.Method != http.MethodPost || key == "" || isOpen(op) {
+	if op.Method != http.MethodPost || key == "" || isOpen(op) || onlyAsks(op) {
 		next(ctx)
 		return
 	}
@@ -127,10 +131,21 @@ func fingerprint(ctx huma.Context, key string, body io.Reader) ([sha256.Size]byt
 	return [sha256.Size]byte(mac.Sum(nil)), err
 }
 
+type fruitlessKey struct{}
+
+// fruitless says that a request had no effect although its answer is a success. So its Idempotency-Key stays free.
+func fruitless(ctx context.Context) {
+	if said, ok := ctx.Value(fruitlessKey{}).(*bool); ok {
+		*said = true
+	}
+}
+
 // run carries the request out and keeps its answer. Answers that say "not now" or "not like this" are not kept: the same key may
 // be tried again. Nor is one that holds a secret: the effect alone is remembered.
 func (a *API) run(ctx huma.Context, attempt *idem.Attempt, body []byte, next func(huma.Context)) {
-	rec := &recorder{humaContext: huma.WithContext(ctx, attempt.Context(ctx.Context())), body: bytes.NewReader(body), header: http.Header{}}
+	inVain := false
+	inner := context.WithValue(attempt.Context(ctx.Context()), fruitlessKey{}, &inVain)
+	rec := &recorder{humaContext: huma.WithContext(ctx, inner), body: bytes.NewReader(body), header: http.Header{}}
 	done := false
 	defer func() {
 		if !done { // the handler panicked; the key is free again unless the effect exists
@@ -144,7 +159,7 @@ func (a *API) run(ctx huma.Context, attempt *idem.Attempt, body []byte, next fun
 	tidy, cancel := afterwards(ctx.Context())
 	defer cancel()
 	var err error
-	if rec.status < http.StatusBadRequest && ctx.Operation().Metadata[metaSecret] == nil {
+	if rec.status < http.StatusBadRequest && !inVain && ctx.Operation().Metadata[metaSecret] == nil {
 		err = attempt.Finish(tidy, rec.status, rec.kept(), rec.out.Bytes())
 	} else {
 		err = attempt.Abandon(tidy)

@@ -154,6 +154,53 @@ func TestAKeysSecretIsNeverStoredForAReplay(t *testing.T) {
 	}
 }
 
+func TestAQuestionIsAnsweredAnewAndNothingOfItIsKept(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	ask := func() (v api.EmailValidation) {
+		e.call(e.key, "POST", "/v1/emails/validate", raw(strings.Replace(letter, "owner@", "late@", 1)), "Idempotency-Key", "k").want(200).into(&v)
+		return v
+	}
+	if v := ask(); v.Recipients[0].Would != "refuse" {
+		t.Errorf("%+v", v)
+	}
+	e.newUser("late@a.test", "user")
+	if v := ask(); v.Recipients[0].Would != "deliver_local" {
+		t.Errorf("an old answer: %+v", v)
+	}
+	// One key, and the request of another operation, and of another body.
+	e.call(e.key, "POST", "/v1/emails/validate", raw(letter), "Idempotency-Key", "k").want(200)
+	e.nothingIsKept()
+}
+
+func TestABatchInWhichEverythingIsRefusedLeavesItsKeyFree(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	const path, bad = "/v1/emails/batch?mode=per_item", `{"from":"app@later.test","to":"owner@a.test","text":"t"}`
+	send := func(body string) (out api.EmailBatchAccepted) {
+		e.call(e.key, "POST", path, raw(body), "Idempotency-Key", "k").want(202).into(&out)
+		return out
+	}
+	if out := send("[" + bad + "]"); out.Items[0].Problem == nil {
+		t.Errorf("%+v", out)
+	}
+	e.nothingIsKept()
+	e.newDomain("later.test")
+	if out := send("[" + bad + "]"); out.Items[0].ID == "" {
+		t.Errorf("the refusal is repeated: %+v", out)
+	}
+	e.call(e.key, "POST", path, raw("["+letter+"]"), "Idempotency-Key", "k").problem(422, "idempotency-key-reused")
+}
+
+// nothingIsKept looks for answers of requests that were sent with a key.
+func (e *env) nothingIsKept() {
+	e.t.Helper()
+	var n int
+	if err := e.pool.QueryRow(e.t.Context(), `SELECT count(*) FROM idempotency`).Scan(&n); err != nil || n != 0 {
+		e.t.Errorf("%d requests are kept, %v", n, err)
+	}
+}
+
 func TestARefusedRequestLeavesItsKeyFree(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -178,6 +178,7 @@ func FuzzJSONDepth(f *testing.F) {
 		var v any
 		if json.Unmarshal(data, &v) != nil {
 			_ = api.TooDeep(data)
+			_ = api.Shapely(data)
 			return
 		}
 		if api.TooDeep(data) != (depth(v) > 32) {

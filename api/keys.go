@@ -47,8 +47,8 @@ type APIKeyPage = Page[APIKey]
 func keyOf(k account.Key) APIKey {
 	return APIKey{
 		ID: k.ID.String(), Name: k.Name, Mode: string(k.Mode), Scopes: orEmpty(k.Scopes), DomainIDs: idText(k.Domains),
-		AllowedCIDRs: orEmpty(k.AllowedCIDRs), CreatedBy: k.CreatedBy, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt,
-		LastUsedAt: k.LastUsedAt, CreatedAt: k.CreatedAt.UTC(),
+		AllowedCIDRs: orEmpty(k.AllowedCIDRs), CreatedBy: k.CreatedBy, ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt),
+		LastUsedAt: utc(k.LastUsedAt), CreatedAt: k.CreatedAt.UTC(),
 	}
 }
 

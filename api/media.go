@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -104,49 +102,11 @@ func formats() map[string]huma.Format {
 			return enc.Encode(v)
 		},
 		Unmarshal: func(data []byte, v any) error {
-			if tooDeep(data) {
-				return errDeep
+			if err := shapely(data); err != nil {
+				return err
 			}
 			return json.Unmarshal(data, v)
 		},
 	}
 	return map[string]huma.Format{"application/json": format, "json": format}
-}
-
-// maxDepth bounds how deep arrays and objects lie in each other (S-41).
-const maxDepth = 32
-
-var errDeep = errors.New("the JSON is nested too deep")
-
-// tooDeep counts brackets outside of strings.
-func tooDeep(data []byte) bool {
-	depth := 0
-	for i := 0; i < len(data); i++ {
-		switch data[i] {
-		case '"':
-			i += stringEnd(data[i+1:])
-		case '{', '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return false
-}
-
-// stringEnd gives how far the closing quote is.
-func stringEnd(data []byte) int {
-	for i := 0; i < len(data); i++ {
-		at := bytes.IndexAny(data[i:], "\\\"")
-		if at < 0 {
-			return len(data)
-		}
-		if i += at; data[i] == '"' {
-			return i + 1
-		}
-		i++ // the escaped octet
-	}
-	return len(data)
 }

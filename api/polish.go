@@ -102,8 +102,8 @@ func children(s *huma.Schema) []*huma.Schema {
 	return out
 }
 
-// polishSchemas describes each schema, lets answers grow (a client must not break at a new field; requests stay strict), and
-// says what ids look like.
+// polishSchemas describes each schema, lets answers grow (a client must not break at a new field or word; requests stay strict),
+// and says what ids look like.
 func polishSchemas(schemas map[string]*huma.Schema, strict map[string]bool) {
 	texts := schemaTexts()
 	for name, s := range schemas {
@@ -117,11 +117,24 @@ func polishSchemas(schemas map[string]*huma.Schema, strict map[string]bool) {
 			if !slices.Contains(anyID(), field) {
 				addPattern(property)
 			}
-			if property.Nullable && len(property.Enum) > 0 {
+			switch {
+			case len(property.Enum) == 0:
+			case !strict[name]:
+				openWords(property)
+			case property.Nullable:
 				property.Enum = append(property.Enum, nil)
 			}
 		}
 	}
+}
+
+// openWords lists the words that a field of an answer has today. The list is open: a program must bear new ones.
+func openWords(s *huma.Schema) {
+	if s.Extensions == nil {
+		s.Extensions = map[string]any{}
+	}
+	s.Extensions["x-extensible-enum"] = s.Enum
+	s.Enum = nil
 }
 
 // anyID lists the fields that hold ids of several kinds.
@@ -202,7 +215,7 @@ func polishSuccess(op *huma.Operation, response *huma.Response, schemas map[stri
 			response.Headers[name] = headerRef(name)
 		}
 	}
-	if op.Method == http.MethodPost && !isOpen(op) {
+	if op.Method == http.MethodPost && !isOpen(op) && !onlyAsks(op) {
 		addHeader(response, "Idempotency-Replayed")
 	}
 	for name, media := range response.Content {

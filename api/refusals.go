@@ -40,6 +40,9 @@ func refusal(status int, msg string, errs []error) *Problem {
 		if msg == "request body is required" {
 			return newProblem(status, "bad-json", "this operation needs a JSON body")
 		}
+		if p := crowdedProblem(errs); p != nil {
+			return p
+		}
 		return newProblem(status, "bad-json", "the body is not valid JSON; check quotes, commas and brackets")
 	case http.StatusRequestEntityTooLarge:
 		return tooLarge()
@@ -71,6 +74,10 @@ func readProblem(err error) *Problem {
 		p := newProblem(http.StatusServiceUnavailable, "unavailable", "too many large requests at once; try again in a moment")
 		p.retryAfter = time.Second
 		return p
+	case errors.Is(err, errShare):
+		p := newProblem(http.StatusTooManyRequests, "rate-limited", "too many large requests of this credential at once; send them one after another")
+		p.retryAfter = time.Second
+		return p
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return newProblem(http.StatusRequestTimeout, "request-timeout", "the body did not arrive in time")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, http.ErrBodyReadAfterClose):
@@ -88,7 +95,7 @@ func invalidProblem(errs []error) *Problem {
 		list = append(list, findingOf(err))
 	}
 	slices.SortStableFunc(list, func(a, b ProblemError) int { return cmp.Compare(a.Location, b.Location) })
-	list = list[:min(len(list), mostFindings)]
+	list = slices.Clone(list[:min(len(list), mostFindings)]) // a long list is not kept for its beginning
 	code, detail := "validation-failed", "the request is not valid"
 	if len(list) > 0 {
 		code, detail = list[0].Code, list[0].Location+" "+list[0].Message
@@ -101,6 +108,22 @@ func invalidProblem(errs []error) *Problem {
 	p := newProblem(http.StatusUnprocessableEntity, code, detail)
 	p.Errors = list
 	return p
+}
+
+// crowdedProblem is for a body of too many values; nil when that is not what happened.
+func crowdedProblem(errs []error) *Problem {
+	for _, err := range errs {
+		var detailer huma.ErrorDetailer
+		if !errors.As(err, &detailer) {
+			continue
+		}
+		if found, ok := crowdedPlace(detailer.ErrorDetail().Message); ok {
+			p := newProblem(http.StatusUnprocessableEntity, found.Code, found.Location+" "+found.Message)
+			p.Errors = []ProblemError{found}
+			return p
+		}
+	}
+	return nil
 }
 
 // findingOf passes on where something is wrong and what, as far as the library's words are its own.

@@ -20,6 +20,7 @@ const (
 	metaUpload = "upload" // true when the body is a file of any media type
 	metaWhole  = "whole"  // true when the operation reads its JSON itself
 	metaTest   = "test"   // true when a test key may do it, besides reading
+	metaAsked  = "asked"  // true when a POST only asks: repeating it does nothing, and an old answer would be a wrong one
 	// metaPatience is the time that the operation may take beyond an ordinary one.
 	metaPatience = "patience"
 )
@@ -72,6 +73,14 @@ func mayBeTest(op huma.Operation) huma.Operation {
 	return op
 }
 
+// asks marks a POST that changes nothing: no answer is kept under an Idempotency-Key.
+func asks(op huma.Operation) huma.Operation {
+	op.Metadata[metaAsked] = true
+	return op
+}
+
+func onlyAsks(op *huma.Operation) bool { return op.Metadata[metaAsked] == true }
+
 // with adds statuses that the operation answers with on error.
 func with(op huma.Operation, statuses ...int) huma.Operation {
 	op.Errors = append(slices.Clone(op.Errors), statuses...)
@@ -87,7 +96,7 @@ func answers(op huma.Operation, status int) huma.Operation {
 // register adds an operation whose errors become problems.
 func register[I, O any](a *API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	if op.Method == http.MethodPost && !isOpen(&op) {
-		op.Parameters = append(op.Parameters, idempotencyParameter())
+		op.Parameters = append(op.Parameters, idempotencyParameter(&op))
 		op = with(op, http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity)
 	}
 	if slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, op.Method) {

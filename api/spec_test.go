@@ -149,6 +149,13 @@ func checkParameters(t *testing.T, op operation) {
 	if idempotent != (op.Method == http.MethodPost && !op.open()) {
 		t.Errorf("Idempotency-Key declared: %t", idempotent)
 	}
+	// What only asks takes the key, as every POST does, and never answers from an earlier answer: it may be wrong by now.
+	asks := op.OperationID == "validateEmail" || op.OperationID == "exportDkimKey"
+	for key, r := range op.Responses {
+		if replayed := r.Headers["Idempotency-Replayed"] != nil; key[0] == '2' && replayed != (idempotent && !asks) {
+			t.Errorf("%s has Idempotency-Replayed: %t", key, replayed)
+		}
+	}
 }
 
 func checkResponses(t *testing.T, op operation) {

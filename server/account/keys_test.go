@@ -41,6 +41,31 @@ func TestAKeyOpensWhatItSaysAndIsShownOnce_S25(t *testing.T) {
 	}
 }
 
+func TestTheTimesOfAKeyAreInUTCWhereverTheMachineIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, limit.ProfileNone)
+	until := w.clk.Now().Add(time.Hour)
+	k, secret, err := w.CreateKey(t.Context(), w.owner, CreateKey{Name: "a", Scopes: []string{"users:read"}, ExpiresAt: &until})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.AuthenticateKey(t.Context(), secret, here()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RevokeKey(t.Context(), w.owner, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.GetKey(t.Context(), w.owner, k.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, at := range map[string]*time.Time{"expires": got.ExpiresAt, "revoked": got.RevokedAt, "last used": got.LastUsedAt, "created": &got.CreatedAt} {
+		if at == nil || at.Location() != time.UTC {
+			t.Errorf("%s: %v", name, at)
+		}
+	}
+}
+
 func TestEveryWrongKeyIsRefusedAlike(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, limit.ProfileNone)

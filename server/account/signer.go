@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -48,7 +49,7 @@ type signer struct {
 
 func newSigner(kid string, seed []byte) (signer, error) {
 	if len(seed) != ed25519.SeedSize {
-		return signer{}, errors.New("a signing key in the database has a wrong size")
+		return signer{}, fmt.Errorf("%w: it has a wrong size", errUnusable)
 	}
 	private := ed25519.NewKeyFromSeed(seed)
 	public, _ := private.Public().(ed25519.PublicKey) // it is one by definition
@@ -66,6 +67,7 @@ type signers struct {
 	mu     sync.Mutex
 	keys   []signer
 	loaded time.Time
+	told   map[string]bool // the ids of keys that the log has as unusable
 }
 
 // all gives the keys; the first call on an empty installation makes one.
@@ -134,38 +136,62 @@ func (s *signers) load(ctx context.Context) error {
 		return err
 	}
 	keys := make([]signer, 0, len(stored))
+	var unusable error
 	for _, r := range stored {
-		seed, err := s.open(ctx, r)
-		if err != nil {
+		k, err := s.open(ctx, r)
+		switch {
+		case err == nil:
+			keys = append(keys, k)
+		case !errors.Is(err, errUnusable):
 			return err
+		default:
+			unusable = err
+			s.tell(ctx, r.kid, err)
 		}
-		k, err := newSigner(r.kid, seed)
-		if err != nil {
-			return err
-		}
-		keys = append(keys, k)
+	}
+	// One that cannot be used ends its own sessions alone. But a new key is made only where there was none (S-35).
+	if len(keys) == 0 && unusable != nil {
+		return errSealed(unusable)
 	}
 	s.keys, s.loaded = keys, s.clk.Now()
 	return nil
 }
 
-// open gives the seed of a stored key. One that lies in the clear is sealed.
-func (s *signers) open(ctx context.Context, r signingRow) ([]byte, error) {
+// errUnusable is for a row of which no key can be made on this server.
+var errUnusable = errors.New("a signing key cannot be used")
+
+// tell writes once to the log that a key cannot be used.
+func (s *signers) tell(ctx context.Context, kid string, err error) {
+	if s.told[kid] {
+		return
+	}
+	if s.told == nil {
+		s.told = map[string]bool{}
+	}
+	s.told[kid] = true
+	s.log.LogAttrs(ctx, slog.LevelError, "key_unavailable: a key that signs access tokens cannot be used; browser sessions of this key have ended, "+
+		"and nobody can sign in to one while there is no other key", slog.String("kid", kid), slog.Any("error", err))
+}
+
+// open gives a stored key. One that lies in the clear is sealed.
+func (s *signers) open(ctx context.Context, r signingRow) (signer, error) {
+	seed := r.clear
 	if r.clear == nil {
-		seed, err := s.box.Open(place(r.kid), r.sealed)
-		if err != nil {
-			s.log.ErrorContext(ctx, "key_unavailable: the key that signs access tokens cannot be opened; nobody can sign in to a browser session",
-				slog.String("kid", r.kid), slog.Any("error", err))
-			return nil, errSealed(err)
+		var err error
+		if seed, err = s.box.Open(place(r.kid), r.sealed); err != nil {
+			return signer{}, fmt.Errorf("%w: %w", errUnusable, err)
 		}
-		return seed, nil
+	}
+	k, err := newSigner(r.kid, seed)
+	if err != nil || r.clear == nil {
+		return k, err
 	}
 	sealed, err := s.box.Seal(place(r.kid), r.clear)
 	if err != nil {
-		return nil, errSealed(err)
+		return signer{}, fmt.Errorf("%w: %w", errUnusable, err)
 	}
 	_, err = s.pool.Exec(ctx, sqlSealSigningKey, r.kid, sealed)
-	return r.clear, err
+	return k, err
 }
 
 func place(kid string) string { return seal.Place("signing_key", kid, "sealed_key") }

@@ -2,7 +2,10 @@ package account
 
 import (
 	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/server/limit"
 	"github.com/mailserver-dev/mailserver/server/seal"
@@ -108,4 +111,69 @@ func TestWithoutTheMasterKeyThereAreNoSessionsAndTheRestWorks_S35(t *testing.T) 
 	if _, _, err := w.node(limit.ProfileNone).SignIn(t.Context(), "admin@demo.test", goodPassword, SessionInfo{}); text(err) != "unavailable key-unavailable" {
 		t.Errorf("a ciphertext opens under another row's name: %v", err)
 	}
+}
+
+// A row from before a master key was lost must not shut everybody out for ever.
+func TestAKeyThatCannotBeUsedEndsItsOwnSessionsAlone_S35(t *testing.T) {
+	t.Parallel()
+	for what, spoiled := range map[string]struct {
+		sealed, clear string
+		newest        bool
+	}{
+		"sealed with a lost master key": {sealed: string(sealedBy(t, 9)), newest: true},
+		"an old one":                    {sealed: string(sealedBy(t, 9))},
+		"changed bytes":                 {sealed: "rubbish", newest: true},
+		"a wrong size":                  {clear: "short", newest: true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, limit.ProfileNone)
+			tokens, _, err := w.SignIn(t.Context(), "admin@demo.test", goodPassword, SessionInfo{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := noon().Add(-time.Hour)
+			if spoiled.newest {
+				at = noon().Add(time.Hour)
+			}
+			if _, err := w.pool.Exec(t.Context(), `INSERT INTO signing_key (kid, sealed_key, private_key, created_at) VALUES ('spoiled', $1, $2, $3)`,
+				orNull(spoiled.sealed), orNull(spoiled.clear), at); err != nil {
+				t.Fatal(err)
+			}
+			log := &strings.Builder{}
+			node := w.nodeLogging(limit.ProfileNone, masterKey(t, 1), slog.New(slog.NewTextHandler(log, nil)))
+			if _, err := node.VerifyAccess(t.Context(), tokens.Access, here()); err != nil {
+				t.Errorf("a session of the key that opens: %v", err)
+			}
+			if _, _, err := node.SignIn(t.Context(), "admin@demo.test", goodPassword, SessionInfo{}); err != nil {
+				t.Errorf("a new session: %v", err)
+			}
+			for range 3 {
+				w.clk.Advance(reloadEvery)
+				if _, known, err := node.signers.find(t.Context(), "spoiled"); known || err != nil {
+					t.Errorf("the spoiled key: %t, %v", known, err)
+				}
+			}
+			if n := strings.Count(log.String(), "key_unavailable"); n != 1 || !strings.Contains(log.String(), "kid=spoiled") {
+				t.Errorf("%d lines in the log: %s", n, log)
+			}
+		})
+	}
+}
+
+// sealedBy gives a seed that another master key sealed.
+func sealedBy(t *testing.T, key byte) []byte {
+	t.Helper()
+	sealed, err := masterKey(t, key).Seal(place("spoiled"), make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
+}
+
+func orNull(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
 }

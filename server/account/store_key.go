@@ -60,7 +60,17 @@ func scanKey(row pgx.CollectableRow) (keyRecord, error) {
 		&k.LastUsedAt, &k.CreatedAt, &k.secretHash)
 	k.Domains = domainIDs(domains)
 	k.CreatedAt = k.CreatedAt.UTC()
+	k.ExpiresAt, k.RevokedAt, k.LastUsedAt = inUTC(k.ExpiresAt), inUTC(k.RevokedAt), inUTC(k.LastUsedAt)
 	return k, err
+}
+
+// inUTC gives a time that may be absent in UTC: the driver gives it in the machine's zone.
+func inUTC(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	utc := t.UTC()
+	return &utc
 }
 
 // listKeys gives one more than the page takes, when there is one.

@@ -83,7 +83,11 @@ func (w world) node(profile string) *Service {
 
 // nodeWith is a process with another master key.
 func (w world) nodeWith(profile string, box *seal.Box) *Service {
-	log := slog.New(slog.DiscardHandler)
+	return w.nodeLogging(profile, box, slog.New(slog.DiscardHandler))
+}
+
+// nodeLogging is a process whose log is read.
+func (w world) nodeLogging(profile string, box *seal.Box, log *slog.Logger) *Service {
 	return New(Deps{
 		Pool: w.pool, Clock: w.clk, Log: log, Bus: w.bus, Limiter: limit.New(w.pool, w.clk, profile), Metrics: w.metrics, Box: box,
 		Domains: domain.New(w.pool, w.clk, w.bus, log, domain.Config{AutoVerify: true}),

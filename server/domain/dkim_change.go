@@ -101,7 +101,7 @@ func (s *Service) insertKey(ctx context.Context, tx pgx.Tx, p mail.Principal, d 
 		ID: mail.DKIMKeyID{}.New(now), DomainID: d.ID, DomainName: d.Name, Selector: n.selector, Algorithm: n.algorithm, Source: s.cfg.Store,
 		State: KeyPending, Available: true, Version: 1, CreatedAt: now, UpdatedAt: now,
 	}}
-	if k.Selector == "" {
+	for vault := s.vault(k.Source); k.Selector == "" || n.selector == "" && vault.holds(k.DKIMKey); used = append(used, k.Selector) {
 		k.Selector = freeSelector(n.algorithm, now, used)
 	}
 	if s.cfg.AutoVerify {
@@ -110,7 +110,7 @@ func (s *Service) insertKey(ctx context.Context, tx pgx.Tx, p mail.Principal, d 
 			return DKIMKey{}, err
 		}
 	}
-	kept, sealed, err := s.vault(k.Source).keep(k.DKIMKey, n.private, n.imported)
+	kept, sealed, err := s.vault(k.Source).keep(k.DKIMKey, n)
 	if err != nil {
 		return DKIMKey{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,5 +107,63 @@ func TestAFileThatIsThereIsTakenAndNeverReplaced_A46(t *testing.T) {
 	}
 	if have, err := os.ReadFile(path); err != nil || string(have) != text {
 		t.Errorf("the operator's file was touched: %v", err)
+	}
+}
+
+// What the files of a domain's former life hold is no business of who has it now.
+func TestADomainThatIsMadeAgainDoesNotTakeOverOldFiles_A46(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := newSigner(t, func(c *domain.Config) { c.Store, c.KeyDir, c.Box = domain.SourceFile, dir, nil })
+	d := make1(t, s.Service, "example.test")
+	old := s.keys(t, d.ID)[0]
+	if err := s.Delete(t.Context(), owner(), d.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, "example.test", old.Selector+".pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d = make1(t, s.Service, "example.test")
+	next := s.keys(t, d.ID)[0]
+	if next.Selector == old.Selector || string(next.Public) == string(old.Public) || !next.Available {
+		t.Errorf("the old key %s is in use again as %s", old.Selector, next.Selector)
+	}
+	more := s.add(t, d.ID, domain.CreateDKIMKey{Algorithm: domain.Ed25519})
+	if more.Selector == old.Selector || more.Selector == next.Selector {
+		t.Errorf("the third key has the selector %s", more.Selector)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, "example.test", old.Selector+".pem")); err != nil || string(after) != string(before) {
+		t.Errorf("the old file was touched: %v", err)
+	}
+	// Who asks for it gets it.
+	if k := s.add(t, d.ID, domain.CreateDKIMKey{Selector: old.Selector, Algorithm: domain.Ed25519}); string(k.Public) != string(old.Public) {
+		t.Error("the key that was asked for is another one")
+	}
+}
+
+func TestAKeyFileOfAnotherAccountIsNotUsed_A46(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("it takes root to give a file away")
+	}
+	dir := t.TempDir()
+	s := newSigner(t, func(c *domain.Config) { c.Store, c.KeyDir, c.Box = domain.SourceFile, dir, nil })
+	d := make1(t, s.Service, "example.test")
+	path := filepath.Join(dir, "example.test", s.keys(t, d.ID)[0].Selector+".pem")
+	if err := os.Chown(path, 4711, -1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sign(t, d.ID, simple); code(err) != "unavailable signing-key-unavailable" || !strings.Contains(s.log.String(), "chown 0 "+path) {
+		t.Errorf("%v, log %s", err, s.log)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.sign(t, d.ID, simple); code(err) != "unavailable signing-key-unavailable" || !strings.Contains(s.log.String(), "no regular file") {
+		t.Errorf("%v, log %s", err, s.log)
 	}
 }

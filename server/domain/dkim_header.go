@@ -61,6 +61,13 @@ type signedHeader struct {
 	body int64
 }
 
+// Signable refuses a header that Sign would refuse, whatever the key: with fault.Invalid "message-rejected". Ask it before a message is
+// taken; afterwards it could only bounce. header may end with its last field.
+func Signable(header io.ReaderAt, size int64) error {
+	_, err := readSigned(header, size)
+	return err
+}
+
 // readSigned reads the header of a message. It gives fault.Invalid for a header that is too large, or in which fields that may
 // occur once occur very often.
 func readSigned(message io.ReaderAt, size int64) (signedHeader, error) {

@@ -626,6 +626,24 @@ func TestWithoutTheMasterKeyMailWaitsAndTheRestIsServed_S35(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+func TestTheTimesOfAKeyAreInUTCWhereverTheMachineIs(t *testing.T) {
+	t.Parallel()
+	s := newSigner(t)
+	k := s.keys(t, make1(t, s.Service, "example.test").ID)[0]
+	k = s.set(t, s.set(t, k, domain.KeyRetiring), domain.KeyRevoked)
+	k, err := s.GetDKIMKey(t.Context(), owner(), k.DomainID, k.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, at := range map[string]*time.Time{
+		"created": &k.CreatedAt, "updated": &k.UpdatedAt, "activated": k.ActivatedAt, "retired": k.RetiredAt, "revoked": k.RevokedAt,
+	} {
+		if at == nil || at.Location() != time.UTC {
+			t.Errorf("%s: %v", name, at)
+		}
+	}
+}
+
 func TestADecryptedKeyIsForgottenWithinSeconds(t *testing.T) {
 	t.Parallel()
 	s := newSigner(t)

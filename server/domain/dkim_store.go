@@ -3,6 +3,7 @@ package domain
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -46,8 +47,10 @@ WHERE id = $1`
 
 const sqlDeleteDKIMKey = `UPDATE dkim_key SET deleted_at = $2, sealed_key = NULL, state = 'revoked', version = version + 1 WHERE id = $1`
 
-// Octets 2 to 9 of what is sealed are the id of the master key.
-const sqlDKIMSealedWith = `SELECT DISTINCT substring(sealed_key FROM 2 FOR 8) FROM dkim_key WHERE sealed_key IS NOT NULL`
+// Octets 2 to 9 of what is sealed are the id of the master key. Private keys are sealed, and the passwords of smart hosts.
+const sqlSealedWith = `
+SELECT substring(sealed_key FROM 2 FOR 8) FROM dkim_key WHERE sealed_key IS NOT NULL
+UNION SELECT substring(password FROM 2 FOR 8) FROM domain_relay WHERE password IS NOT NULL`
 
 // keyRow is a key as it lies in the database.
 type keyRow struct {
@@ -60,7 +63,17 @@ func scanKey(row pgx.CollectableRow) (keyRow, error) {
 	err := row.Scan(&k.ID, &k.DomainID, &k.DomainName, &k.Selector, &k.Algorithm, &k.Source, &k.State, &k.Public, &k.sealed, &k.Version,
 		&k.CreatedAt, &k.UpdatedAt, &k.ActivatedAt, &k.RetiredAt, &k.RevokedAt)
 	k.CreatedAt, k.UpdatedAt = k.CreatedAt.UTC(), k.UpdatedAt.UTC()
+	k.ActivatedAt, k.RetiredAt, k.RevokedAt = inUTC(k.ActivatedAt), inUTC(k.RetiredAt), inUTC(k.RevokedAt)
 	return k, err
+}
+
+// inUTC gives a time that may be absent in UTC: the driver gives it in the machine's zone.
+func inUTC(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	utc := t.UTC()
+	return &utc
 }
 
 // oneKey reads at most one key.
@@ -108,9 +121,9 @@ func updateKey(ctx context.Context, q pg.Querier, k DKIMKey) error {
 	return err
 }
 
-// SealedWith gives the ids of the master keys with which private keys in the database are sealed.
+// SealedWith gives the ids of the master keys with which private keys and passwords of this package in the database are sealed.
 func SealedWith(ctx context.Context, q pg.Querier) ([]seal.KeyID, error) {
-	rows, err := q.Query(ctx, sqlDKIMSealedWith)
+	rows, err := q.Query(ctx, sqlSealedWith)
 	if err != nil {
 		return nil, err
 	}

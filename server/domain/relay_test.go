@@ -38,6 +38,10 @@ func TestADomainsSmartHostIsKeptWithItsPasswordSealed_S35(t *testing.T) {
 	if err := s.pool.QueryRow(t.Context(), `SELECT string_agg(encode(password, 'escape'), ' ') FROM domain_relay`).Scan(&row); err != nil || strings.Contains(row, "s3cret") {
 		t.Fatalf("stored as %q, %v", row, err)
 	}
+	// While a password is sealed no new master key is made in silence.
+	if ids, err := domain.SealedWith(t.Context(), s.pool); err != nil || len(ids) != 1 || !masterKey(t, 1).Knows(ids[0]) {
+		t.Errorf("sealed with %v, %v", ids, err)
+	}
 	// Who can write to the database cannot give one domain another's password.
 	if _, err := s.pool.Exec(t.Context(), `UPDATE domain_relay a SET password = b.password FROM domain_relay b WHERE a.domain_id <> b.domain_id`); err != nil {
 		t.Fatal(err)

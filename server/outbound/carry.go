@@ -173,7 +173,7 @@ func (s *Service) settle(ctx context.Context, token string, g group, results []s
 	defer cancel()
 	wait := 100 * time.Millisecond
 	for {
-		err := s.settleOnce(ctx, token, g, results)
+		err := s.settleInTurn(ctx, token, g, results)
 		if err == nil || !pg.Unavailable(err) && !pg.CommitUnknown(err) {
 			return err
 		}
@@ -185,6 +185,17 @@ func (s *Service) settle(ctx context.Context, token string, g group, results []s
 			return err
 		}
 		wait = min(2*wait, 2*time.Second)
+	}
+}
+
+// settleInTurn waits for a place among the writers.
+func (s *Service) settleInTurn(ctx context.Context, token string, g group, results []smtpout.Result) error {
+	select {
+	case s.writers <- struct{}{}:
+		defer func() { <-s.writers }()
+		return s.settleOnce(ctx, token, g, results)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -96,6 +96,9 @@ type Service struct {
 	turns turns
 	// slots bounds the connections that are in use.
 	slots chan struct{}
+	// writers bounds the dialogues that store their results at once: the others' wait must not be everybody's, and the API would
+	// stand in line behind them for each of its statements.
+	writers chan struct{}
 	// quiet is closed when nothing more is to be begun.
 	quiet     chan struct{}
 	quietOnce sync.Once
@@ -109,7 +112,8 @@ func New(cfg Config, d Deps) *Service {
 	d.Metrics.SetOutboundLimit(cfg.Connections)
 	return &Service{
 		cfg: cfg, pool: d.Pool, clock: d.Clock, log: d.Log, bodies: d.Bodies, domains: d.Domains, accounts: d.Accounts,
-		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections), quiet: make(chan struct{}), beforeRelease: func() {},
+		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections),
+		writers: make(chan struct{}, writersOf(d.Pool)), quiet: make(chan struct{}), beforeRelease: func() {},
 	}
 }
 
@@ -124,6 +128,9 @@ func (s *Service) stopping() bool {
 		return false
 	}
 }
+
+// writersOf leaves a third of the pool's connections to others.
+func writersOf(pool *pg.Pool) int { return max(1, int(pool.Config().MaxConns)*2/3) }
 
 // Ready reports whether a message may be taken now: the disk has room (D-6).
 func (s *Service) Ready(ctx context.Context) error { return s.bodies.Ready(ctx) }

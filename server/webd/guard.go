@@ -143,8 +143,10 @@ func (c *guardedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// pace is how slow a request body may be: grace, and the time that its bytes
-// take at rate bytes a second. A rate of 0 is no limit.
+// pace is how slow a request body may be: the time that its bytes take at rate
+// bytes a second, and grace. What came faster saves no more than grace, so a
+// body that has stalled ends soon however much of it has come. A rate of 0 is
+// no limit.
 type pace struct {
 	rate  int
 	grace time.Duration
@@ -162,7 +164,7 @@ func slowBody(next http.Handler, p pace) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body := &ratedBody{ReadCloser: r.Body, control: http.NewResponseController(w), begin: now(), pace: p}
+		body := &ratedBody{ReadCloser: r.Body, control: http.NewResponseController(w), credit: p.grace, pace: p}
 		r.Body = body
 		next.ServeHTTP(w, r)
 		if !body.ended {
@@ -179,20 +181,22 @@ func slowBody(next http.Handler, p pace) http.Handler {
 type ratedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
-	begin   time.Time
 	pace    pace
-	read    int64
-	ended   bool
+	// credit is how long the next bytes may take.
+	credit time.Duration
+	ended  bool
 }
 
-// Read fails with a timeout when the body is too slow.
+// Read fails with a timeout when the body is too slow. Only the waiting
+// counts, not what the handler does between two reads.
 func (b *ratedBody) Read(p []byte) (int, error) {
-	allowed := b.pace.grace + time.Duration(b.read/int64(b.pace.rate))*time.Second
-	if err := b.control.SetReadDeadline(b.begin.Add(allowed)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	begin := now()
+	if err := b.control.SetReadDeadline(begin.Add(b.credit)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	n, err := b.ReadCloser.Read(p)
-	b.read += int64(n)
+	worth := time.Duration(n) * time.Second / time.Duration(b.pace.rate)
+	b.credit = min(b.credit-now().Sub(begin)+worth, b.pace.grace)
 	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err
 }

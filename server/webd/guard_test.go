@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -83,6 +84,33 @@ func TestABodyThatDripsIsCutOffAndOneThatFlowsIsNot_S13(t *testing.T) {
 	resp.Body.Close()
 	if err := <-got; err != nil {
 		t.Errorf("the flowing body ended with %v", err)
+	}
+}
+
+// What came fast is not saved up: it would let a body hold its place for hours.
+func TestABodyThatStallsAfterALargePieceIsCutOff_S13(t *testing.T) {
+	t.Parallel()
+	got := make(chan error, 1)
+	srv := httptest.NewServer(slowBody(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		got <- err
+	}), pace{1000, 100 * time.Millisecond, time.Minute}))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"+strings.Repeat("x", 1_000_000)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-got:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the stalled body ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("a stalled body lives on what came before")
 	}
 }
 

@@ -96,14 +96,16 @@ const (
 
 // Defines values for EmailStatus.
 const (
-	EmailStatusBounced   EmailStatus = "bounced"
-	EmailStatusCancelled EmailStatus = "cancelled"
-	EmailStatusDeferred  EmailStatus = "deferred"
-	EmailStatusDelivered EmailStatus = "delivered"
-	EmailStatusFailed    EmailStatus = "failed"
-	EmailStatusHeld      EmailStatus = "held"
-	EmailStatusQueued    EmailStatus = "queued"
-	EmailStatusSending   EmailStatus = "sending"
+	EmailStatusBounced    EmailStatus = "bounced"
+	EmailStatusCancelled  EmailStatus = "cancelled"
+	EmailStatusDeferred   EmailStatus = "deferred"
+	EmailStatusDelivered  EmailStatus = "delivered"
+	EmailStatusFailed     EmailStatus = "failed"
+	EmailStatusHeld       EmailStatus = "held"
+	EmailStatusQueued     EmailStatus = "queued"
+	EmailStatusScheduled  EmailStatus = "scheduled"
+	EmailStatusSending    EmailStatus = "sending"
+	EmailStatusSuppressed EmailStatus = "suppressed"
 )
 
 // Defines values for MailboxRole.
@@ -962,7 +964,7 @@ type EmailBatchItem struct {
 	// Status The state of the whole email, as in EmailAccepted; absent when it was refused.
 	//
 	// Examples: queued
-	Status string `json:"status,omitempty"`
+	Status EmailStatus `json:"status,omitempty"`
 }
 
 // EmailPage A page of emails, newest first.
@@ -2885,7 +2887,7 @@ type ClientInterface interface {
 
 	// CreateBlobWithBody Upload a file
 	//
-	// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise. Only the caller sees it.
+	// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless the server is configured otherwise. Only the caller sees it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3029,7 +3031,7 @@ type ClientInterface interface {
 
 	// ExportDKIMKey Export a private DKIM key
 	//
-	// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export. The answer is not kept for a repeated request.
+	// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export.
 	//
 	// Corresponds with POST /v1/domains/{domain_id}/dkim-keys/{dkim_key_id}/export (the `ExportDKIMKey` operationId).
 	ExportDKIMKey(ctx context.Context, domainID string, dkimKeyID string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3100,7 +3102,7 @@ type ClientInterface interface {
 
 	// SendEmailBatchWithBody Send many emails
 	//
-	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3109,7 +3111,7 @@ type ClientInterface interface {
 
 	// SendEmailBatch Send many emails
 	//
-	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3659,7 +3661,7 @@ func (c *Client) RefreshSession(ctx context.Context, reqEditors ...RequestEditor
 
 // CreateBlobWithBody Upload a file
 //
-// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise. Only the caller sees it.
+// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless the server is configured otherwise. Only the caller sees it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -3983,7 +3985,7 @@ func (c *Client) UpdateDKIMKey(ctx context.Context, domainID string, dkimKeyID s
 
 // ExportDKIMKey Export a private DKIM key
 //
-// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export. The answer is not kept for a repeated request.
+// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export.
 //
 // Corresponds with POST /v1/domains/{domain_id}/dkim-keys/{dkim_key_id}/export (the `ExportDKIMKey` operationId).
 func (c *Client) ExportDKIMKey(ctx context.Context, domainID string, dkimKeyID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4144,7 +4146,7 @@ func (c *Client) SendEmail(ctx context.Context, body SendEmailJSONRequestBody, r
 
 // SendEmailBatchWithBody Send many emails
 //
-// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4163,7 +4165,7 @@ func (c *Client) SendEmailBatchWithBody(ctx context.Context, params *SendEmailBa
 
 // SendEmailBatch Send many emails
 //
-// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8451,7 +8453,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateBlobWithBodyWithResponse Upload a file
 	//
-	// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise. Only the caller sees it.
+	// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless the server is configured otherwise. Only the caller sees it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8613,7 +8615,7 @@ type ClientWithResponsesInterface interface {
 
 	// ExportDKIMKeyWithResponse Export a private DKIM key
 	//
-	// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export. The answer is not kept for a repeated request.
+	// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8694,7 +8696,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithBodyWithResponse Send many emails
 	//
-	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8703,7 +8705,7 @@ type ClientWithResponsesInterface interface {
 
 	// SendEmailBatchWithResponse Send many emails
 	//
-	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+	// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12013,7 +12015,7 @@ func (c *ClientWithResponses) RefreshSessionWithResponse(ctx context.Context, re
 
 // CreateBlobWithBodyWithResponse Upload a file
 //
-// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB unless the server is configured otherwise. Only the caller sees it.
+// Keeps a file for 24 hours, to be attached with blob_id to any number of emails. The body is the file itself, of any media type: the Content-Type of the request is kept. It may have 25 MiB, and all files of a caller 512 MiB, unless the server is configured otherwise. Only the caller sees it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12283,7 +12285,7 @@ func (c *ClientWithResponses) UpdateDKIMKeyWithResponse(ctx context.Context, dom
 
 // ExportDKIMKeyWithResponse Export a private DKIM key
 //
-// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export. The answer is not kept for a repeated request.
+// Gives the private key, and writes so to the audit log. It takes the owner, or an API key with the scope dkim:export.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12418,7 +12420,7 @@ func (c *ClientWithResponses) SendEmailWithResponse(ctx context.Context, body Se
 
 // SendEmailBatchWithBodyWithResponse Send many emails
 //
-// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12433,7 +12435,7 @@ func (c *ClientWithResponses) SendEmailBatchWithBodyWithResponse(ctx context.Con
 
 // SendEmailBatchWithResponse Send many emails
 //
-// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch.
+// Accepts 1 to 1,000 emails, given as a bare array of the bodies of POST /v1/emails, in one transaction: the answer 202 means that every accepted email is on stable storage for every recipient. With mode=all_or_nothing one bad email refuses all, and the problem names the places, such as body[3].from. With mode=per_item a bad email stands as a problem in its place of the answer and the others are sent. A batch has at most 10,000 recipients, a body of at most 50 MiB and messages of at most 1 GiB in all. An Idempotency-Key covers the whole batch; while every email of it is refused, nothing is kept under the key.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

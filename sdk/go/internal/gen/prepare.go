@@ -16,6 +16,7 @@ import (
 //   - An optional number, boolean or filter, and every optional field of a change (…Update, …Set), is a pointer. The generator's
 //     "prefer skip optional pointer" would send limit=0 with every list and could never set a flag to false.
 //   - An optional object is a pointer: one that is absent is not one without content.
+//   - The open lists of words in answers are choices as others are: their types are strings, which bear any word.
 //   - The same choice of words has one type wherever it stands.
 func prepare(doc object) object {
 	components := below(doc, "components")
@@ -40,6 +41,7 @@ func prepare(doc object) object {
 		objects(schemas, schemas[name].(object))
 	}
 	scopes(schemas)
+	openChoices(schemas)
 	shareEnums(doc)
 	return doc
 }
@@ -149,6 +151,19 @@ func scopes(schemas object) {
 	items := below(field, "items")
 	schemas["Scope"] = object{"type": "string", "enum": items["enum"], "description": "What an API key may do: resource:read or resource:write."}
 	field["items"] = object{"$ref": schemaPrefix + "Scope"}
+}
+
+// openChoices gives fields of answers their words. The codes of problems have constants of their own.
+func openChoices(schemas object) {
+	for _, owner := range sorted(schemas) {
+		properties := below(below(schemas, owner), "properties")
+		for _, name := range sorted(properties) {
+			field := below(properties, name)
+			if words, ok := field["x-extensible-enum"]; ok && owner != "Problem" {
+				field["enum"] = words
+			}
+		}
+	}
 }
 
 // choice is a field or a parameter that takes one of a few words.
