@@ -26,8 +26,9 @@ const (
 	aliveFor = 10 * time.Minute
 	// warnings is how many letters in a row must meet a complaint about us before everybody's mail is held back for it.
 	warnings = 5
-	// drainFor is when a worker gives the destination back although there is more, so that no job comes near its timeout.
-	drainFor = 10 * time.Minute
+	// turnFor is when a worker gives the destination back although there is more, so that others have their turn: a letter to a
+	// quiet destination must not wait until the long queues of all others are empty. The turn goes on at the end of the line.
+	turnFor = 5 * time.Second
 )
 
 // DrainArgs is the wake-up for a destination: it names it and carries nothing else. There may be any number of them.
@@ -105,7 +106,7 @@ func (d *drain) begin(ctx context.Context) (ok bool, err error) {
 		if err != nil || !ok || now.Before(d.health.nextAt) {
 			return err
 		}
-		d.alive, d.until = d.health.failures == 0 && now.Sub(success) < aliveFor, now.Add(drainFor)
+		d.alive, d.until = d.health.failures == 0 && now.Sub(success) < aliveFor, now.Add(turnFor)
 		d.first, err = claimDue(ctx, tx, d.name, d.token, now, d.most())
 		return err
 	})
@@ -422,11 +423,34 @@ func (d *drain) leave(ctx context.Context) error {
 	if d.released {
 		return nil
 	}
-	err := unclaim(ctx, d.s.pool, d.left, d.token, later(d.s.clock.Now(), d.health.nextAt))
+	now := d.s.clock.Now()
+	err := unclaim(ctx, d.s.pool, d.left, d.token, later(now, d.health.nextAt))
 	if released := d.release(ctx, true); !errors.Is(released, errLeaseLost) {
 		err = errors.Join(err, released)
 	}
+	if now.After(d.until) && !now.Before(d.health.nextAt) && !d.s.stopping() {
+		err = errors.Join(err, d.s.wakeLater(ctx, d.name))
+	}
 	return err
+}
+
+// wakeLater puts the destination at the end of the line.
+func (s *Service) wakeLater(ctx context.Context, name string) error {
+	return pg.InTx(ctx, s.pool, func(ctx context.Context, tx pg.Tx) error {
+		return queue.InsertMany(ctx, tx, []queue.Item{drainItem(name, lineLong)})
+	})
+}
+
+// The lines in which wake-ups wait, the first served first: single letters, batches and what the scanner finds, and what has had a
+// turn already (O-42).
+const (
+	lineSingle = 1
+	lineMany   = 2
+	lineLong   = 3
+)
+
+func drainItem(name string, line int) queue.Item {
+	return queue.Item{Args: DrainArgs{Destination: name}, Opts: &queue.InsertOpts{Queue: queue.Remote, Priority: line}}
 }
 
 func later(a, b time.Time) time.Time {

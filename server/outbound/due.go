@@ -100,7 +100,7 @@ type found struct {
 func wakeupsOf(list []found, woken map[string]bool) []queue.Item {
 	var items []queue.Item
 	for _, f := range list {
-		key, item := f.destination, queue.Item{Args: DrainArgs{Destination: f.destination}}
+		key, item := f.destination, drainItem(f.destination, lineMany)
 		if f.near {
 			key, item = f.email.String(), queue.Item{Args: AttemptArgs{Email: f.email}}
 		}

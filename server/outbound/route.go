@@ -113,6 +113,10 @@ func hostPort(r smtpout.Relay) string { return net.JoinHostPort(r.Host, strconv.
 // wakeups are the jobs of fresh emails: one for what this server finishes by itself of an email, and one for each destination.
 func (s *Service) wakeups(emails []*Email) []queue.Item {
 	var items []queue.Item
+	line := lineSingle
+	if len(emails) > 1 {
+		line = lineMany
+	}
 	seen := map[string]bool{}
 	for _, e := range emails {
 		near := false
@@ -122,11 +126,11 @@ func (s *Service) wakeups(emails []*Email) []queue.Item {
 				near = true
 			case !seen[r.Destination]:
 				seen[r.Destination] = true
-				items = append(items, queue.Item{Args: DrainArgs{Destination: r.Destination}})
+				items = append(items, drainItem(r.Destination, line))
 			}
 		}
 		if near {
-			items = append(items, queue.Item{Args: AttemptArgs{Email: e.ID}})
+			items = append(items, queue.Item{Args: AttemptArgs{Email: e.ID}, Opts: &queue.InsertOpts{Queue: queue.Delivery, Priority: line}})
 		}
 	}
 	return items

@@ -379,6 +379,42 @@ func TestARetryOutlivesTheWorkerThatWasThere_O24(t *testing.T) {
 	}
 }
 
+// A long queue gives way: its worker goes to the end of the line, and single letters are served before batches.
+func TestALongQueueGivesWayToASingleLetter_O42(t *testing.T) {
+	t.Parallel()
+	w, mx := direct(t)
+	gate := remote.NewGate()
+	mx.Session(remote.At(remote.StageBanner, remote.Reply{Gate: gate}))
+	var drafts []outbound.BatchItem
+	for i := range 30 {
+		drafts = append(drafts, outbound.BatchItem{Draft: w.draft(fmt.Sprintf("x%d@far.test", i))})
+	}
+	if _, err := w.out.AcceptBatch(t.Context(), system(), drafts, outbound.AllOrNothing); err != nil {
+		t.Fatal(err)
+	}
+	single := w.accept("y@other-far.test")
+	first := query[string](w, `SELECT args->>'destination' FROM river_job WHERE kind = 'outbound_drain' ORDER BY priority, id LIMIT 1`)
+	if first != single.Recipients[0].Destination {
+		t.Errorf("%s is served first", first)
+	}
+	go func() {
+		<-gate.Arrived()
+		w.clk.Advance(6 * time.Second)
+		gate.Open()
+	}()
+	w.drain("far.test")
+	if n := mx.Count(); n != 1 {
+		t.Fatalf("%d letters in one turn", n)
+	}
+	if n := query[int](w, `SELECT count(*) FROM river_job WHERE kind = 'outbound_drain' AND priority = 3 AND args->>'destination' = 'far.test'`); n != 1 {
+		t.Fatalf("%d wake-ups at the end of the line", n)
+	}
+	w.drain("far.test")
+	if n := mx.Count(); n != 30 {
+		t.Fatalf("%d letters after the next turn", n)
+	}
+}
+
 // A server that is stopping finishes what it has begun and begins nothing more.
 func TestAStoppingServerBeginsNoDialogue(t *testing.T) {
 	t.Parallel()
