@@ -14,6 +14,11 @@
 // exist on Linux only. When the environment variable MAILBENCH names the folder of an independent generator, that one measures
 // the same two servers as well, and both results are printed side by side.
 //
+// The drain, which must be asked for (-only drain), is about our server alone: it fills the queue through the API while no worker
+// runs, and then measures on copies of the same data how fast it drains, in turn with all destinations alive and with one of them
+// dead. The others may hardly notice; the mail of the dead one must stay in the queue, with its state in the list of destinations,
+// and arrive once that lives again.
+//
 // The load generator speaks SMTP and IMAP by itself, with as little work per letter as possible, because it shares the processor
 // with the servers. It knows the protocols and the API, through sdk/go, and imports nothing of the server but the reader of the
 // environment.

@@ -39,12 +39,13 @@ func specs(p plan) []spec {
 		spec{key: "push.cpu_ms", label: "  CPU per push", unit: "ms", less: true},
 	)
 	list = append(list, fetchSpecs(p.box)...)
-	return append(
+	list = append(
 		list,
 		spec{key: "memory.idle_mib", label: "idle memory (PSS), nobody connected", unit: "MiB", less: true, gate: 100, goal: 60},
 		spec{key: "memory.busy_mib", label: fmt.Sprintf("  with %d idle TLS connections", p.weighed), unit: "MiB", less: true},
 		spec{key: "memory.connection_kib", label: "  per idle TLS connection", unit: "KiB", less: true, gate: 100, goal: 50},
 	)
+	return append(list, drainSpecs(p.emptying)...)
 }
 
 func ingestSpecs(connections int) []spec {

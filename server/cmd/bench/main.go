@@ -26,18 +26,21 @@ const (
 
 // options are the flags.
 type options struct {
-	quick   bool
-	gates   bool
-	noPeer  bool
-	keep    bool
-	rounds  int
-	box     int
-	only    []string
-	data    string // absolute
-	report  string
-	binary  string // absolute
-	foreign string // folder of the independent generator
-	environ []string
+	quick    bool
+	gates    bool
+	noPeer   bool
+	keep     bool
+	rounds   int
+	box      int
+	only     []string
+	letters  int      // of the drain
+	dead     string   // how the dead destination is dead
+	settings []string // more of them for our server, in the drain
+	data     string   // absolute
+	report   string
+	binary   string // absolute
+	foreign  string // folder of the independent generator
+	environ  []string
 }
 
 // plan gives the amount of work.
@@ -57,8 +60,23 @@ func (o options) plan() plan {
 		p.deadline += time.Duration(max(0, o.box-p.box)) * timePerMessage
 		p.box = o.box
 	}
+	if o.rounds > 0 {
+		p.emptying.pairs = o.rounds
+	}
+	if o.letters > 0 {
+		p.emptying.messages = o.letters
+	}
+	if o.drains() {
+		p.deadline += p.emptying.deadline()
+	}
 	return p
 }
+
+// drains says whether the drain was asked for, which takes too long to be done unasked.
+func (o options) drains() bool { return slices.Contains(o.only, drainWord) }
+
+// drainWord is how the drain is called.
+const drainWord = "drain"
 
 // timePerMessage is added to the time of a run for each message that the large mailbox holds more than usual, on both servers.
 const timePerMessage = 40 * time.Millisecond
@@ -110,7 +128,13 @@ func parse(args, environ []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.keep, "keep", false, "keep the folder after a good run too")
 	flags.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 3, or 1 with -quick)")
 	flags.IntVar(&o.box, "mailbox", 0, "messages in the large mailbox (default 10000, or 2000 with -quick; lists have gates from 50000 on)")
-	flags.StringVar(&only, "only", "", "comma-separated: memory, ingest, submission, push, fetch (default all)")
+	flags.StringVar(&only, "only", "", "comma-separated: memory, ingest, submission, push, fetch (default these), drain")
+	flags.IntVar(&o.letters, "drain-messages", 0, "letters in the queue of the drain (default 100000 to 1000 destinations, or 5000 to 100 with -quick)")
+	flags.StringVar(&o.dead, "dead", blackhole, "how a destination of the drain is dead: blackhole or refuse")
+	flags.Func("setting", "one more setting of our server in the drain, as NAME=VALUE; may be repeated", func(text string) error {
+		o.settings = append(o.settings, text)
+		return nil
+	})
 	flags.StringVar(&o.data, "data", "", "folder of this run, new or empty (default .run/bench/<time>)")
 	flags.StringVar(&o.report, "report", "", "file of the report (default .run/bench/<time>.json)")
 	flags.StringVar(&o.binary, "server", "bin/mailserver", "the program under test")
@@ -121,10 +145,16 @@ func parse(args, environ []string, out io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("bench takes flags only, not %q", flags.Arg(0))
 	}
-	if o.rounds < 0 || o.box < 0 {
-		return o, errors.New("-rounds and -mailbox must not be negative")
+	if o.rounds < 0 || o.box < 0 || o.letters < 0 {
+		return o, errors.New("-rounds, -mailbox and -drain-messages must not be negative")
 	}
-	known := []string{"memory", "ingest", "submission", "push", "fetch"}
+	if o.dead != blackhole && o.dead != refuse {
+		return o, fmt.Errorf("-dead %q is neither %s nor %s", o.dead, blackhole, refuse)
+	}
+	if least := o.plan().emptying.destinations; o.letters > 0 && o.letters < least*slices20 {
+		return o, fmt.Errorf("-drain-messages must be %d or more: some for each destination", least*slices20)
+	}
+	known := []string{"memory", "ingest", "submission", "push", "fetch", drainWord}
 	for word := range strings.SplitSeq(only, ",") {
 		if word = strings.TrimSpace(word); word == "" {
 			continue

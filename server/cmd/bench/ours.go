@@ -31,7 +31,9 @@ type ours struct {
 	log     *os.File
 	sinkAt  string
 	dialer  *dialer
-	ready   bool // the accounts exist
+	people  []string // the accounts that the first start creates
+	further []string // more settings, as NAME=value; they override the others
+	ready   bool     // the accounts exist
 
 	running *server
 	http    string
@@ -53,7 +55,7 @@ func (o *ours) start(ctx context.Context) (*server, error) {
 	}
 	s := &server{name: "mailserver", smtp: ports[0], submission: ports[1], imaps: ports[2], dialer: o.dialer}
 	o.http = "http://" + ports[3]
-	o.settings = o.configure(ports)
+	o.settings = append(o.configure(ports), o.further...)
 	cmd := command{path: o.binary, args: []string{"serve", "--data", o.data}, env: append(o.bare(), o.settings...), log: o.log}
 	p, err := cmd.launch(ctx)
 	if err != nil {
@@ -176,23 +178,28 @@ func (o *ours) healthy(ctx context.Context) bool {
 
 // populate creates the domain, which comes with keys that sign, and the accounts.
 func (o *ours) populate(ctx context.Context) error {
-	key, err := os.ReadFile(filepath.Join(o.data, "owner.key"))
-	if err != nil {
-		return err
-	}
-	client, err := mailserver.New(o.http, mailserver.WithAPIKey(strings.TrimSpace(string(key))))
+	client, err := o.client()
 	if err != nil {
 		return err
 	}
 	if _, err := client.Domains.Create(ctx, mailserver.DomainCreate{Name: mailDomain}); err != nil {
 		return err
 	}
-	for _, email := range append(accounts(), bigUser) {
+	for _, email := range o.people {
 		if _, err := client.Users.Create(ctx, mailserver.UserCreate{Email: email, Password: password}); err != nil {
 			return fmt.Errorf("%s: %w", email, err)
 		}
 	}
 	return nil
+}
+
+// client speaks to the API as the owner.
+func (o *ours) client() (*mailserver.Client, error) {
+	key, err := os.ReadFile(filepath.Join(o.data, "owner.key"))
+	if err != nil {
+		return nil, err
+	}
+	return mailserver.New(o.http, mailserver.WithAPIKey(strings.TrimSpace(string(key))))
 }
 
 // stop ends the server as an administrator does.

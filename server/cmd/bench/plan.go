@@ -22,6 +22,8 @@ type plan struct {
 	box     int // messages in the large mailbox
 	bodies  int // of these, fetched whole
 	points  int // fetched one by one
+	// emptying is the drain of a full queue.
+	emptying drainWork
 	// most is how long the letters of one measure may be sent; what was not begun by then is left out.
 	most time.Duration
 	// drain is how long accepted letters may take to be seen.
@@ -30,6 +32,22 @@ type plan struct {
 	quiet, settle time.Duration
 	// deadline ends the run, foreign is added to it for the independent generator.
 	deadline, foreign time.Duration
+}
+
+// drainWork says how much the drain of a full queue is.
+type drainWork struct {
+	messages     int
+	destinations int
+	pairs        int           // of rounds: all destinations alive, and one dead
+	stall        time.Duration // how long nothing may come
+}
+
+// perLetter is a most generous time for a letter to be accepted, copied or sent.
+const perLetter = 10 * time.Millisecond
+
+// deadline is how long all of it may take at most.
+func (w drainWork) deadline() time.Duration {
+	return time.Duration(1+2*w.pairs) * (2*time.Minute + time.Duration(w.messages)*perLetter)
 }
 
 // perLogin and perConnection are how many letters go over one connection before the next one is opened.
@@ -43,7 +61,8 @@ func quickPlan() plan {
 		rounds: 1,
 		ingest: []load{{1, 150}, {8, 600}, {32, 900}}, submit: load{8, 400},
 		idle: 500, probes: 20, weighed: 1_000, box: 2_000, bodies: 2_000, points: 200,
-		most: 10 * time.Second, drain: 20 * time.Second, quiet: time.Second, settle: 6 * time.Second,
+		emptying: drainWork{messages: 5_000, destinations: 100, pairs: 3, stall: time.Minute},
+		most:     10 * time.Second, drain: 20 * time.Second, quiet: time.Second, settle: 6 * time.Second,
 		deadline: 3 * time.Minute, foreign: 90 * time.Second,
 	}
 }
@@ -53,7 +72,8 @@ func fullPlan() plan {
 		rounds: 3,
 		ingest: []load{{1, 200}, {8, 800}, {32, 1_500}}, submit: load{8, 500},
 		idle: 500, probes: 40, weighed: 2_000, box: 10_000, bodies: 2_000, points: 300,
-		most: 20 * time.Second, drain: 60 * time.Second, quiet: 5 * time.Second, settle: 15 * time.Second,
+		emptying: drainWork{messages: 100_000, destinations: 1_000, pairs: 2, stall: time.Minute},
+		most:     20 * time.Second, drain: 60 * time.Second, quiet: 5 * time.Second, settle: 15 * time.Second,
 		deadline: 15 * time.Minute, foreign: 5 * time.Minute,
 	}
 }

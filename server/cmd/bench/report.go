@@ -40,6 +40,7 @@ type result struct {
 	Figures  []figure     `json:"figures"`
 	Others   float64      `json:"others_cores"` // used by somebody else, median over the measures
 	Pairs    []pair       `json:"mailbench,omitempty"`
+	Drain    *drainReport `json:"drain,omitempty"`
 	Verdicts []judgement  `json:"verdicts"`
 	// Problems make the run fail; notes do not: they concern the peer, or say what was left out.
 	Problems []string `json:"problems"`
@@ -82,6 +83,9 @@ func (r *result) print(out io.Writer) {
 	r.printFigures(out)
 	if len(r.Pairs) > 0 {
 		r.printPairs(out)
+	}
+	if r.Drain != nil {
+		r.Drain.show(out)
 	}
 	fmt.Fprintf(out, "\n%d rounds, medians, %d cores, %.0f s; others used %.2f cores meanwhile\n", r.Rounds, r.Cores, r.Seconds, r.Others)
 	for _, s := range r.Servers {

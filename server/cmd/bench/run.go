@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -67,10 +68,22 @@ func (r *runner) story(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.finish(ctx)) }()
 	fmt.Fprintf(r.out, "bench: %d rounds, folder %s\n", r.plan.rounds, r.data)
+	if list := r.wanted(); len(list) > 0 {
+		if err := r.compete(ctx, list); err != nil {
+			return err
+		}
+	}
+	if r.drains() && ctx.Err() == nil {
+		return errors.Join(r.rest(ctx), r.drain(ctx))
+	}
+	return ctx.Err()
+}
+
+// compete takes the measures on both servers.
+func (r *runner) compete(ctx context.Context, list []measure) error {
 	if err := r.start(ctx); err != nil {
 		return err
 	}
-	list := r.wanted()
 	for _, m := range list {
 		if m.once {
 			r.measure(ctx, m, 0)
@@ -83,7 +96,19 @@ func (r *runner) story(ctx context.Context) (err error) {
 			}
 		}
 	}
-	return ctx.Err()
+	return nil
+}
+
+// rest stops both servers, so that they do not disturb what follows.
+func (r *runner) rest(ctx context.Context) error {
+	var errs []error
+	for _, c := range r.list {
+		if c.server != nil {
+			errs = append(errs, c.host.stop(ctx))
+			c.server = nil
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // wanted are the measures of this run.
@@ -124,11 +149,16 @@ func (r *runner) prepare(ctx context.Context) error {
 		return err
 	}
 	d := &dialer{}
-	r.ours = &ours{binary: r.binary, data: filepath.Join(r.data, "mailserver"), environ: r.environ, log: log, sinkAt: ports[0], dialer: d}
+	r.ours = &ours{
+		binary: r.binary, data: filepath.Join(r.data, "mailserver"), environ: r.environ, log: log, sinkAt: ports[0], dialer: d,
+		people: append(accounts(), bigUser),
+	}
 	r.list = []*contender{{name: "mailserver", own: true, host: r.ours, got: map[string][]float64{}}}
 	other := &contender{name: peerName, got: map[string][]float64{}}
 	if r.noPeer {
 		other.skipped = "-no-peer was given"
+	} else if len(r.wanted()) == 0 {
+		other.skipped = "the drain is ours alone"
 	} else if r.peer, err = newPeer(ctx, filepath.Join(r.data, "peer"), ports[0], d); err != nil {
 		other.skipped = err.Error()
 	} else {
@@ -138,7 +168,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	if other.skipped != "" {
 		fmt.Fprintf(r.out, "%s is left out: %s\n", peerName, other.skipped)
 	}
-	if r.foreign != "" {
+	if r.foreign != "" && len(r.wanted()) > 0 {
 		fmt.Fprintf(r.out, "building the independent generator of %s\n", r.foreign)
 		r.generator, err = buildGenerator(ctx, r.foreign, r.data)
 	}
@@ -219,7 +249,7 @@ func (r *runner) bout(ctx context.Context, m measure, c *contender, round int) {
 			err = errors.Join(err, fmt.Errorf("%s: %s", b.judged, strings.Join(b.judged.Samples, "; ")))
 		}
 	}
-	fmt.Fprintf(r.out, "  %5.0f s  %-40s %5.1f s  %s\n", time.Since(r.begin).Seconds(), where, time.Since(begin).Seconds(), b.values.short())
+	r.progress(where, time.Since(begin), b.values.short())
 	if err != nil && ctx.Err() == nil {
 		r.trouble(c, where, err)
 	}
@@ -227,6 +257,11 @@ func (r *runner) bout(ctx context.Context, m measure, c *contender, round int) {
 		c.skipped = gone.Error()
 		r.trouble(c, where, gone)
 	}
+}
+
+// progress tells what has just been done.
+func (r *runner) progress(what string, took time.Duration, text string) {
+	fmt.Fprintf(r.out, "  %5.0f s  %-40s %5.1f s  %s\n", time.Since(r.begin).Seconds(), what, took.Seconds(), text)
 }
 
 // trouble with our server fails the run, with the peer it is told.
@@ -272,7 +307,12 @@ func (r *runner) conclude() {
 	if len(r.list) < 2 {
 		return
 	}
-	r.res.Settings = r.ours.settings
+	if r.ours.settings != nil {
+		r.res.Settings = r.ours.settings
+	}
+	if r.res.Drain != nil {
+		maps.Copy(r.list[0].got, r.res.Drain.values)
+	}
 	r.res.Figures = tabulate(specs(r.plan), r.list[0].got, r.list[1].got)
 	if len(r.only) > 0 {
 		r.res.Figures = slices.DeleteFunc(r.res.Figures, func(f figure) bool { return f.Ours.Median == nil && f.Peer.Median == nil })

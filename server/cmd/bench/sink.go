@@ -24,48 +24,66 @@ type arrival struct {
 
 // sink is the mail server of sink.test: it accepts everything and keeps what it saw, by series.
 type sink struct {
-	ln    net.Listener
-	wait  sync.WaitGroup
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	got   map[string][]arrival
+	ln     net.Listener
+	take   func(to string, raw []byte) // is given each letter instead of got, unless it is nil
+	wait   sync.WaitGroup
+	mu     sync.Mutex
+	closed bool
+	conns  map[net.Conn]bool
+	got    map[string][]arrival
 }
 
 // openSink listens on the address.
 func openSink(ctx context.Context, address string) (*sink, error) {
+	return openSinkFor(ctx, address, nil)
+}
+
+// openSinkFor listens on the address and gives each letter away, once per recipient. raw is valid during the call only.
+func openSinkFor(ctx context.Context, address string, take func(to string, raw []byte)) (*sink, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{ln: ln, conns: map[net.Conn]bool{}, got: map[string][]arrival{}}
-	s.wait.Go(s.accept)
+	s := &sink{ln: ln, take: take, conns: map[net.Conn]bool{}, got: map[string][]arrival{}}
+	s.wait.Go(func() { s.accept(ln) })
 	return s, nil
 }
 
-func (s *sink) accept() {
+// accept serves what comes to the listener until that is closed.
+func (s *sink) accept(ln net.Listener) {
 	for {
-		conn, err := s.ln.Accept()
+		conn, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		s.mu.Lock()
-		s.conns[conn] = true
-		s.mu.Unlock()
-		s.wait.Go(func() {
-			newSinkSession(s, conn).serve()
-			conn.Close()
-			s.mu.Lock()
-			delete(s.conns, conn)
-			s.mu.Unlock()
-		})
+		s.admit(conn)
 	}
+}
+
+// admit serves a connection.
+func (s *sink) admit(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.Close()
+		return
+	}
+	s.conns[conn] = true
+	s.wait.Go(func() {
+		newSinkSession(s, conn).serve()
+		conn.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, conn)
+	})
 }
 
 // close ends all connections and waits for them.
 func (s *sink) close() {
 	s.ln.Close()
 	s.mu.Lock()
+	s.closed = true
 	for conn := range s.conns {
 		conn.Close()
 	}
@@ -172,6 +190,10 @@ func (c *sinkSession) data() error {
 	}
 	at := time.Now()
 	for _, to := range c.to {
+		if c.sink.take != nil {
+			c.sink.take(to, raw)
+			continue
+		}
 		header, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
 		signed := bytes.Contains(header, []byte("DKIM-Signature:"))
 		c.sink.add(arrival{recognise(to, raw), at, signed})
