@@ -130,6 +130,9 @@ func (r *result) printFigures(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "measure\tunit\tbetter\tmailserver\t%s\tours/peer\tgate\n", peerName)
 	for _, f := range r.Figures {
+		if f.Ours.Median == nil && f.Peer.Median == nil {
+			continue // it was not asked for
+		}
 		wanted := "more"
 		if f.Less {
 			wanted = "less"
