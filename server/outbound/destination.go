@@ -20,6 +20,9 @@ const (
 	leaseMargin = 5 * time.Second
 )
 
+// errLeaseLost ends a drain whose lease could not be renewed: another worker may have the destination.
+var errLeaseLost = errors.New("the lease of the destination was lost")
+
 // breaker is what is known of a destination's health (O-42).
 type breaker struct {
 	failures    int       // in a row

@@ -424,6 +424,9 @@ func (d *drain) leave(ctx context.Context) error {
 		return nil
 	}
 	now := d.s.clock.Now()
+	for _, r := range d.first { // the turn ended before it began
+		d.left = append(d.left, r.ID)
+	}
 	err := unclaim(ctx, d.s.pool, d.left, d.token, later(now, d.health.nextAt))
 	if released := d.release(ctx, true); !errors.Is(released, errLeaseLost) {
 		err = errors.Join(err, released)

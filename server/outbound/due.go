@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -160,6 +159,3 @@ func (s *Service) Depth(ctx context.Context) (int64, error) {
 	err := s.pool.QueryRow(ctx, sqlDepth).Scan(&n)
 	return n, pg.Fault(err)
 }
-
-// errLeaseLost ends a drain whose lease could not be renewed: another worker may have the destination.
-var errLeaseLost = errors.New("the lease of the destination was lost")

@@ -104,8 +104,15 @@ func (c queueDestinationsCmd) Run(ctx context.Context, env environment) error {
 	return env.printTable([]string{"DESTINATION", "STATE", "QUEUED", "DEFERRED", "SENDING", "HELD", "OLDEST", "NEXT", "LAST REPLY"}, rows)
 }
 
-// showDestination prints one destination or its JSON.
-func (r remote) showDestination(env environment, d *mailserver.QueueDestination, err error) error {
+// changeDestination carries out an action on one destination and prints what it is now.
+func (r remote) changeDestination(ctx context.Context, env environment, name string,
+	do func(mailserver.Queue, context.Context, string, ...mailserver.CallOption) (*mailserver.QueueDestination, error),
+) error {
+	client, err := r.client(env)
+	if err != nil {
+		return err
+	}
+	d, err := do(client.Queue, ctx, name)
 	if err != nil || r.JSON {
 		return either(err, env, d)
 	}
@@ -166,13 +173,12 @@ func (c queueRetryCmd) Run(ctx context.Context, env environment) error {
 	if len(c.Deliveries) > 0 {
 		return c.change(ctx, env, c.Deliveries, mailserver.Queue.Retry)
 	}
+	if c.Destination != "" && c.Domain == "" && c.Email == "" {
+		return c.changeDestination(ctx, env, c.Destination, mailserver.Queue.RetryDestination)
+	}
 	client, err := c.client(env)
 	if err != nil {
 		return err
-	}
-	if c.Destination != "" && c.Domain == "" && c.Email == "" {
-		d, err := client.Queue.RetryDestination(ctx, c.Destination)
-		return c.showDestination(env, d, err)
 	}
 	domainID, err := domainID(ctx, client, c.Domain)
 	if err != nil {
@@ -209,12 +215,7 @@ func (c queueHoldCmd) Run(ctx context.Context, env environment) error {
 	if c.Destination == "" {
 		return c.change(ctx, env, c.Deliveries, mailserver.Queue.Hold)
 	}
-	client, err := c.client(env)
-	if err != nil {
-		return err
-	}
-	d, err := client.Queue.HoldDestination(ctx, c.Destination)
-	return c.showDestination(env, d, err)
+	return c.changeDestination(ctx, env, c.Destination, mailserver.Queue.HoldDestination)
 }
 
 type queueReleaseCmd struct {
@@ -227,12 +228,7 @@ func (c queueReleaseCmd) Run(ctx context.Context, env environment) error {
 	if c.Destination == "" {
 		return c.change(ctx, env, c.Deliveries, mailserver.Queue.Release)
 	}
-	client, err := c.client(env)
-	if err != nil {
-		return err
-	}
-	d, err := client.Queue.ReleaseDestination(ctx, c.Destination)
-	return c.showDestination(env, d, err)
+	return c.changeDestination(ctx, env, c.Destination, mailserver.Queue.ReleaseDestination)
 }
 
 type queueDropCmd struct {
