@@ -1,0 +1,25 @@
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import "./app.css";
+import { cache } from "./cache.js";
+import { router } from "./router.js";
+import { session } from "./session.js";
+import { applyTheme } from "./theme.js";
+import { ToastProvider } from "./ui/toast.js";
+
+applyTheme();
+
+// Whoever was signed in still is: the cookie knows. The first page is drawn when that is clear.
+await session.restore();
+
+createRoot(document.getElementById("app") as HTMLElement).render(
+  <StrictMode>
+    <QueryClientProvider client={cache}>
+      <ToastProvider>
+        <RouterProvider router={router} />
+      </ToastProvider>
+    </QueryClientProvider>
+  </StrictMode>,
+);

@@ -1,0 +1,3 @@
+export default function ApiKeyNewPage() {
+  return <h1>ApiKeyNew</h1>;
+}

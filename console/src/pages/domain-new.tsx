@@ -1,0 +1,3 @@
+export default function DomainNewPage() {
+  return <h1>DomainNew</h1>;
+}

@@ -1,0 +1,3 @@
+export default function DomainPage() {
+  return <h1>Domain</h1>;
+}

@@ -1,0 +1,3 @@
+export default function EmailPage() {
+  return <h1>Email</h1>;
+}

@@ -1,0 +1,3 @@
+export default function EmailsPage() {
+  return <h1>Emails</h1>;
+}

@@ -1,0 +1,3 @@
+export default function UserNewPage() {
+  return <h1>UserNew</h1>;
+}

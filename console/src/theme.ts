@@ -1,0 +1,33 @@
+import { useSyncExternalStore } from "react";
+
+export type Theme = "auto" | "light" | "dark";
+
+const themes: readonly Theme[] = ["auto", "light", "dark"];
+const stored = "theme";
+const listeners = new Set<() => void>();
+
+function read(): Theme {
+  const value = localStorage.getItem(stored);
+  return themes.find((t) => t === value) ?? "auto";
+}
+
+/** Shows the page as the person chose; `auto` follows the system. */
+export function applyTheme(): void {
+  document.documentElement.dataset.theme = read();
+}
+
+export function useTheme(): [Theme, () => void] {
+  const theme = useSyncExternalStore((listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, read);
+  return [theme, () => setTheme(themes[(themes.indexOf(theme) + 1) % themes.length] ?? "auto")];
+}
+
+function setTheme(theme: Theme): void {
+  localStorage.setItem(stored, theme);
+  applyTheme();
+  for (const listener of listeners) {
+    listener();
+  }
+}

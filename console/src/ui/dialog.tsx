@@ -1,0 +1,63 @@
+import { type ReactNode, useEffect, useId, useRef } from "react";
+import { ProblemNote } from "./problem.js";
+
+interface ConfirmProps {
+  /** The question, with the name of the object. */
+  title: string;
+  /** What follows from it. */
+  children: ReactNode;
+  /** What the button does: "revoke the key". */
+  action: string;
+  busy: boolean;
+  error?: unknown;
+  /** When given, this text has to be typed first. */
+  typed?: string;
+  onConfirm: () => void;
+  onClose: () => void;
+}
+
+/** Asks before something that cannot be taken back. It is mounted while it is open; the focus returns to where it was. */
+export function Confirm({ title, children, action, busy, error, typed, onConfirm, onClose }: ConfirmProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const input = useRef<HTMLInputElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement) {
+        before.focus();
+      }
+    };
+  }, []);
+  const confirm = () => {
+    if (typed !== undefined && input.current?.value.trim() !== typed) {
+      input.current?.focus();
+      return;
+    }
+    onConfirm();
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby={`${id}-title`} onCancel={onClose} onClose={onClose}>
+      <h2 id={`${id}-title`}>{title}</h2>
+      {children}
+      {typed !== undefined && (
+        <div className="field">
+          <label htmlFor={`${id}-typed`}>
+            Type <code>{typed}</code> to go on
+          </label>
+          <input id={`${id}-typed`} ref={input} autoComplete="off" />
+        </div>
+      )}
+      {Boolean(error) && <ProblemNote error={error} />}
+      <p className="actions">
+        <button type="button" className="danger" disabled={busy} onClick={confirm}>
+          {busy ? "one moment…" : action}
+        </button>
+        <button type="button" onClick={onClose}>
+          keep it
+        </button>
+      </p>
+    </dialog>
+  );
+}
