@@ -140,18 +140,11 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return c.stopErr
 }
 
-// Restarts after an abnormal end wait from firstPause up to lastPause; a run of stableAfter starts the series anew.
-const (
-	firstPause  = 500 * time.Millisecond
-	lastPause   = 30 * time.Second
-	stableAfter = time.Minute
-)
-
 // supervise restarts PostgreSQL whenever it ends by itself and stops it when ctx ends.
 func (c *Cluster) supervise(ctx context.Context, p *process) {
 	defer close(c.done)
 	defer freeLock(c.lock)
-	wait := firstPause
+	var pauses backoff
 	for {
 		stable := c.watch(ctx, p)
 		c.healthy.Store(false)
@@ -160,11 +153,10 @@ func (c *Cluster) supervise(ctx context.Context, p *process) {
 			return
 		}
 		if stable {
-			wait = firstPause
+			pauses = backoff{}
 		}
 		c.log(ctx, slog.LevelError, "postgres ended unexpectedly", slog.String("status", exitStatus(p).Error()), slog.String("last_words", p.lastWords()))
-		p, wait = c.revive(ctx, wait)
-		if p == nil {
+		if p = c.revive(ctx, &pauses); p == nil {
 			return
 		}
 		c.healthy.Store(true)
@@ -196,19 +188,19 @@ func (c *Cluster) finish(p *process) {
 }
 
 // revive starts PostgreSQL again, as often as it takes. It returns nil when ctx ends.
-func (c *Cluster) revive(ctx context.Context, wait time.Duration) (*process, time.Duration) {
+func (c *Cluster) revive(ctx context.Context, pauses *backoff) *process {
 	for {
+		wait := pauses.next()
 		c.log(ctx, slog.LevelInfo, "restarting postgres", slog.Duration("after", wait))
 		if pause(ctx, wait) != nil {
-			return nil, wait
+			return nil
 		}
-		wait = min(2*wait, lastPause)
 		p, err := c.server.bringUp(ctx)
 		if err == nil {
-			return p, wait
+			return p
 		}
 		if ctx.Err() != nil {
-			return nil, wait
+			return nil
 		}
 		c.log(ctx, slog.LevelError, "postgres does not start", slog.String("error", err.Error()))
 	}
