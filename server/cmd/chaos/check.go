@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -19,9 +18,12 @@ const (
 	classTorn       = "torn"       // a letter reached one of its recipients and not the other
 	classUnsettled  = "unsettled"  // an acknowledged email has no final result
 	classPermanent  = "permanent"  // a valid letter was refused for good, by us or in the name of a server that takes it
+	classReply      = "reply"      // a no that clients must not be told, or one to something that has to work
+	classCut        = "cut"        // a stop cut off a letter that it should have let finish
 	classUntold     = "untold"     // a bounce of which the sender was not told
 	classInternal   = "internal"   // the checker could not do its work
 	classUnverified = "unverified" // verify was not clean
+	classFew        = "few"        // too little was acknowledged to prove anything
 	classSlow       = "slow"       // not ready, not stopped or not sending again in time
 )
 
@@ -44,6 +46,9 @@ type checker struct {
 	// allowed counts second copies of letters whose client saw a broken connection, surprise those whose only attempt did.
 	allowed, surprise map[string]int // by kind
 
+	// underway are the operations that a SIGTERM met, by the way they came.
+	underway map[string]underway
+
 	taken map[route][]*farCopy
 	told  map[route]int // how many notices
 	sent  sentTable
@@ -56,6 +61,7 @@ func check(h *history, w *world, d *deeds) *checker {
 	c := &checker{
 		h: h, w: w, d: d, at: map[place]*message{}, used: map[*message]bool{}, accounts: map[claimKey][]*message{},
 		allowed: map[string]int{}, surprise: map[string]int{}, taken: map[route][]*farCopy{}, told: map[route]int{}, sent: newSentTable(),
+		underway: map[string]underway{},
 	}
 	for i := range w.messages {
 		m := &w.messages[i]
@@ -73,6 +79,7 @@ func check(h *history, w *world, d *deeds) *checker {
 	c.rest()
 	c.outside()
 	c.refusals()
+	c.stops()
 	c.uids()
 	c.counters()
 	c.disk()
@@ -264,19 +271,6 @@ func (c *checker) torn(m *mailing, counts map[string]int) {
 		if counts[name] != counts[names[0]] {
 			c.say(classTorn, "%s over %s: %d for %s and %d for %s", m.id, m.kind, counts[names[0]], names[0], counts[name], name)
 			return
-		}
-	}
-}
-
-// refusals finds letters that a sender would have given up although nothing is wrong with them.
-func (c *checker) refusals() {
-	for _, op := range c.h.ops {
-		if op.outcome != evRefused {
-			continue
-		}
-		smtp := op.Kind == kindSMTP || op.Kind == kindSubmission
-		if smtp && strings.HasPrefix(op.Reply, "5") || op.Kind == kindAPI && permanent(op.Reply) {
-			c.say(classPermanent, "%s of %s was refused for good: %s", op.Kind, op.ID, op.Reply)
 		}
 	}
 }

@@ -27,10 +27,11 @@ type sentRow struct {
 	Waiting  int    `json:"waiting"`
 	Lost     int    `json:"lost"`
 	// Second copies and their reasons: the other server kept its reply back, its connection was cut when it went down, the
-	// server was killed before it had stored the result, none.
+	// server was killed before it had stored the result, it had no database to store it in, none.
 	Dropped     int `json:"copies_reply_dropped"`
 	Cut         int `json:"copies_connection_cut"`
 	Killed      int `json:"copies_killed"`
+	Untold      int `json:"copies_no_database"`
 	Unexplained int `json:"copies_unexplained"`
 	Corrupt     int `json:"corrupt"`
 }
@@ -47,6 +48,7 @@ func (r *sentRow) add(o sentRow) {
 	r.Dropped += o.Dropped
 	r.Cut += o.Cut
 	r.Killed += o.Killed
+	r.Untold += o.Untold
 	r.Unexplained += o.Unexplained
 	r.Corrupt += o.Corrupt
 }
@@ -275,6 +277,8 @@ func (c *checker) repeated(m *mailing, e emailState, r recipientState, copies []
 			row.Cut++
 		case excuseKilled:
 			row.Killed++
+		case excuseDatabase:
+			row.Untold++
 		default:
 			row.Unexplained++
 			c.say(classDuplicate, "email %s (%s) reached %s again at %s; nothing befell copy %d of %s, taken by life %d of the server",
@@ -299,9 +303,10 @@ func (c *checker) life(at time.Time) int {
 
 // The reasons for a second copy.
 const (
-	excuseDropped = "dropped"
-	excuseCut     = "cut"
-	excuseKilled  = "killed"
+	excuseDropped  = "dropped"
+	excuseCut      = "cut"
+	excuseKilled   = "killed"
+	excuseDatabase = "database"
 )
 
 // excuse says why the server did not know that a copy had been taken when it sent the next one; "" when it could have known.
@@ -318,6 +323,11 @@ func (c *checker) excuse(k *farCopy, next time.Time) string {
 		if k.pendingAt(kill.at, kill.gone) && next.After(kill.gone) {
 			c.latest = max(c.latest, kill.at.Sub(k.at.Add(k.delay)))
 			return excuseKilled
+		}
+	}
+	for _, t := range c.d.troubles {
+		if t.what.database() && k.pendingAt(t.from, t.to) && next.After(t.from) {
+			return excuseDatabase
 		}
 	}
 	return ""

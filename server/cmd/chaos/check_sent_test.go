@@ -68,8 +68,7 @@ func (s *scene) tell(uid uint32, email, letter string, failed ...string) *notice
 func (s *scene) sent(letter, email string, to ...string) {
 	e := inbound(kindSubmission, letter, to...)
 	e.From = "alice@demo.test"
-	op := s.op(evAck, e)
-	op.At, op.took = second(float64(s.n)), time.Second
+	s.op(evAck, e).took = time.Second
 	for _, address := range to {
 		s.email(kindSubmission, email, letter, address, "delivered")
 	}
@@ -130,7 +129,7 @@ func TestLettersToOthersInOrderHaveNoViolation_F2(t *testing.T) {
 	if len(classes) > 0 {
 		t.Fatalf("violations: %v", c.out)
 	}
-	r := &result{OK: true}
+	r := newResult(&options{})
 	r.tabulate(h, c)
 	want := sentRow{Kind: "total", Accepted: 10, Acked: 10, Once: 5, Repeated: 3, Bounced: 2, Told: 1, Dropped: 1, Cut: 1, Killed: 1}
 	if r.SentTotal != want {
@@ -189,7 +188,7 @@ func TestPlantedFaultsOfLettersToOthersAreFound_F2(t *testing.T) {
 			s.copyOf("killed", 1).at = second(99)
 		}, "duplicate"},
 		"twice after the kill":  {func(s *scene) { s.copyOf("killed", 0).at = second(104) }, "duplicate"},
-		"twice around SIGTERM":  {func(s *scene) { s.d.kills, s.d.stops = nil, []time.Time{second(100)} }, "duplicate"},
+		"twice around SIGTERM":  {func(s *scene) { s.d.kills, s.d.stops = nil, []span{{second(100), second(101)}} }, "duplicate"},
 		"twice, another domain": {func(s *scene) { s.d.downs = map[string][]span{"far8.test": s.d.downs["far7.test"]} }, "duplicate"},
 		"one email more than the client can have sent": {func(s *scene) {
 			s.email(kindSubmission, "eml_p2", "plain", one, "delivered")
@@ -232,7 +231,7 @@ func TestPlantedFaultsOfLettersToOthersAreFound_F2(t *testing.T) {
 			if got := strings.Join(classes, " "); got != tc.want {
 				t.Fatalf("classes %q, want %q: %v", got, tc.want, c.out)
 			}
-			r := &result{OK: true}
+			r := newResult(&options{})
 			r.tabulate(h, c)
 			sum := r.SentTotal
 			if sum.Accepted != sum.Once+sum.Repeated+sum.Bounced+sum.Waiting+sum.Lost && !strings.HasPrefix(name, "recipient") {
@@ -262,11 +261,11 @@ func TestMailThatStandsStillAfterAKillIsNoticed(t *testing.T) {
 		"one domain too late": {func(s *scene) { letter(s, "a", one, 110); letter(s, "b", never, 150) }, 10, 50, true},
 		"killed again":        {func(s *scene) { letter(s, "a", one, 110); letter(s, "b", never, 205) }, 10, 10, false},
 		"stopped meanwhile": {func(s *scene) {
-			s.d.stops = []time.Time{second(120)}
+			s.d.stops = []span{{second(120), second(121)}}
 			letter(s, "a", one, 110)
 			letter(s, "b", never, 150)
 		}, 10, 10, false},
-		"stopped, and in time": {func(s *scene) { s.d.stops = []time.Time{second(120)}; letter(s, "a", one, 140) }, 40, 40, false},
+		"stopped, and in time": {func(s *scene) { s.d.stops = []span{{second(120), second(121)}}; letter(s, "a", one, 140) }, 40, 40, false},
 		"a domain that was away": {func(s *scene) {
 			s.d.downs["far1.test"] = []span{{second(90), second(140)}}
 			letter(s, "a", one, 150)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // scene is a small run with everything in order: a ledger and a world that agrees with it.
@@ -19,8 +20,8 @@ type scene struct {
 // op adds an operation that ended with the outcome.
 func (s *scene) op(outcome string, e entry) *operation {
 	s.n += 2
-	e.N = s.n - 1
-	op := &operation{entry: e, outcome: outcome, end: s.n}
+	e.N, e.At = s.n-1, second(float64(s.n))
+	op := &operation{entry: e, outcome: outcome, took: 100 * time.Millisecond, end: s.n}
 	s.ops = append(s.ops, op)
 	return op
 }
@@ -131,7 +132,7 @@ func good() *scene {
 
 // judge replays and checks, and gives the classes of what is wrong.
 func (s *scene) judge() (*history, *checker, []string) {
-	h := replay(s.ops)
+	h := replay(s.ops, s.d.troubles)
 	c := check(h, &s.w, &s.d)
 	classes := map[string]bool{}
 	for _, v := range c.out {
@@ -148,7 +149,7 @@ func TestARunInOrderHasNoViolation(t *testing.T) {
 	if len(classes) > 0 {
 		t.Fatalf("violations: %v", c.out)
 	}
-	r := &result{OK: true}
+	r := newResult(&options{})
 	r.tabulate(h, c)
 	if r.Total.Acknowledged != r.Total.Present+r.Total.Superseded || r.Total.Acknowledged == 0 {
 		t.Errorf("the table does not add up: %+v", r.Total)
@@ -321,7 +322,7 @@ func TestPlantedFaultsAreFound_F1(t *testing.T) {
 			if got := strings.Join(classes, " "); got != c.want {
 				t.Fatalf("classes %q, want %q: %v", got, c.want, checked.out)
 			}
-			r := &result{OK: true}
+			r := newResult(&options{})
 			r.tabulate(h, checked)
 			if r.OK {
 				t.Error("the report says that all is well")

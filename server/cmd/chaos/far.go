@@ -129,6 +129,15 @@ func (f *far) routes() string {
 	return strings.Join(list, ",")
 }
 
+// addresses are where the servers listen.
+func (f *far) addresses() []string {
+	list := make([]string, len(f.hosts))
+	for i, h := range f.hosts {
+		list[i] = h.cfg.Addr
+	}
+	return list
+}
+
 func (f *far) close() error {
 	var errs []error
 	for _, h := range f.hosts {

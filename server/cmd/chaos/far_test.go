@@ -40,7 +40,8 @@ func hand(t *testing.T, f *far, raw []byte, to ...string) (outcome, reply string
 		return evUnsent, err.Error()
 	}
 	defer s.Close()
-	return transfer(s, &letter{parcel: parcel{raw: raw}, from: "alice@demo.test", to: to})
+	outcome, reply, _ = transfer(s, &letter{parcel: parcel{raw: raw}, from: "alice@demo.test", to: to})
+	return outcome, reply
 }
 
 func TestOtherServersDoWhatTheSeedSays_F2(t *testing.T) {

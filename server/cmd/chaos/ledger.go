@@ -20,6 +20,7 @@ const (
 	evUnsent  = "unsent"  // the connection broke before the last byte was sent
 	evUnknown = "unknown" // the connection broke later
 	evSeen    = "seen"    // no operation: IMAP showed a message that had arrived
+	evTold    = "told"    // no operation: a no at the greeting, at the sign-in or to a reading
 )
 
 // The kinds of operations.
@@ -34,6 +35,12 @@ const (
 	kindExpunge    = "expunge"
 	kindSelect     = "select"
 	kindClaim      = "claim"
+
+	kindGreeting = "greeting" // of SMTP, up to the EHLO
+	kindAuth     = "auth"     // of SMTP
+	kindLogin    = "login"    // of IMAP
+	kindRead     = "read"     // FETCH
+	kindGet      = "get"      // of the API
 )
 
 // kinds lists what the table shows, in its order. A SELECT changes nothing and is not counted.
@@ -48,6 +55,7 @@ type entry struct {
 	Event string    `json:"event"`
 	Op    int64     `json:"op,omitempty"` // of an outcome: the N of its intent
 	Kind  string    `json:"kind"`
+	Site  string    `json:"site"`          // which server
 	Who   string    `json:"who"`           // the client
 	Life  int       `json:"life"`          // of the server: which start
 	Try   int       `json:"try,omitempty"` // of the same letter
@@ -69,6 +77,8 @@ type entry struct {
 	Next     uint32   `json:"next,omitempty"` // UIDNEXT
 
 	Reply string `json:"reply,omitempty"`
+	// Step is the command of SMTP that got the reply: mail, rcpt, data, or dot. Before the dot nothing can have been accepted.
+	Step string `json:"step,omitempty"`
 }
 
 // ledger is the file. An entry is on stable storage when its call returns; calls that wait at the same time share one sync.
@@ -180,6 +190,12 @@ type operation struct {
 	end     int64         // the number of the outcome's entry; for an unknown outcome without an entry the largest number
 }
 
+// during says that the operation was under way in the span. One without an outcome may have ended at any time.
+func (op *operation) during(s span) bool {
+	ended := op.At.Add(op.took)
+	return !op.At.After(s.to) && (!ended.Before(s.from) || op.outcome == evUnknown && op.took == 0)
+}
+
 // readLedger gives the operations in the order of their intents.
 func readLedger(path string) ([]*operation, error) {
 	file, err := os.Open(path)
@@ -228,8 +244,8 @@ func collect(all *[]*operation, open map[int64]*operation, e entry) error {
 		op := &operation{entry: e, outcome: evUnknown}
 		*all, open[e.N] = append(*all, op), op
 		return nil
-	case evSeen:
-		*all = append(*all, &operation{entry: e, outcome: evSeen, end: e.N})
+	case evSeen, evTold:
+		*all = append(*all, &operation{entry: e, outcome: e.Event, end: e.N})
 		return nil
 	}
 	op := open[e.Op]
@@ -237,7 +253,7 @@ func collect(all *[]*operation, open map[int64]*operation, e entry) error {
 		return fmt.Errorf("entry %d ends operation %d, which is not open", e.N, e.Op)
 	}
 	delete(open, e.Op)
-	op.outcome, op.end, op.took, op.Reply, op.EmailID = e.Event, e.N, e.At.Sub(op.At), e.Reply, e.EmailID
+	op.outcome, op.end, op.took, op.Reply, op.Step, op.EmailID = e.Event, e.N, e.At.Sub(op.At), e.Reply, e.Step, e.EmailID
 	op.ToUID, op.Validity, op.Next = e.ToUID, e.Validity, e.Next
 	if e.UID != 0 {
 		op.UID = e.UID

@@ -91,3 +91,39 @@ func TestDamagedLedgerIsNoBasisForAVerdict(t *testing.T) {
 		t.Errorf("a last line without its end: %v, %v", ops, err)
 	}
 }
+
+// What was told outside of an operation, the step of a refusal and the server must come back, or wrong replies go unjudged.
+func TestLedgerGivesBackWhatWasToldAndByWhom_F1(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger")
+	l, err := openLedger(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := (&load{ledger: l, gate: newGate(), seed: 1, site: "disk", tag: "d"}).client("a0", 1)
+	c.told(&target{life: 3}, kindAuth, "454 4.7.0 later")
+	op := c.begin(&target{life: 3}, entry{Kind: kindSMTP, ID: c.nextID()})
+	op.end(evRefused, "451 4.3.0 later", entry{Step: stepDot})
+	c.begin(&target{life: 3}, entry{Kind: kindAPI}).end(evAck, "202", entry{EmailID: "eml_1"})
+	if err := l.close(); err != nil {
+		t.Fatal(err)
+	}
+	ops, err := readLedger(path)
+	if err != nil || len(ops) != 3 {
+		t.Fatalf("%d operations, %v", len(ops), err)
+	}
+	for i, want := range []entry{
+		{Event: evTold, Kind: kindAuth, Reply: "454 4.7.0 later"},
+		{Event: evIntent, Kind: kindSMTP, ID: "k1-da0-000001", Reply: "451 4.3.0 later", Step: stepDot},
+		{Event: evIntent, Kind: kindAPI, Reply: "202", EmailID: "eml_1"},
+	} {
+		got := ops[i].entry
+		if got.Site != "disk" || got.Who != "da0" || got.Life != 3 || got.Event != want.Event || got.Kind != want.Kind || got.ID != want.ID ||
+			got.Reply != want.Reply || got.Step != want.Step || got.EmailID != want.EmailID {
+			t.Errorf("entry %d: %+v", i, got)
+		}
+	}
+	if ops[0].outcome != evTold || ops[1].outcome != evRefused || c.taken != 1 || c.refused != 1 || c.marks[wayAPI].Load() != 1 || c.marks[waySMTP].Load() != 0 {
+		t.Errorf("outcomes %s and %s; %d taken, %d refused", ops[0].outcome, ops[1].outcome, c.taken, c.refused)
+	}
+}

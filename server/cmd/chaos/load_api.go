@@ -38,8 +38,12 @@ func (c *client) emails(ctx context.Context, _ int) {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			refused := s.refused
 			if err := s.post(ctx, h, t, s.next(t)); err != nil {
 				return err
+			}
+			if s.refused > refused && !pause(ctx, breath) {
+				return ctx.Err()
 			}
 		}
 		return nil
@@ -80,10 +84,7 @@ func (c *client) newEmail(t *target) *letter {
 // post makes one attempt; some that succeeded are repeated with the same key. An error means a broken connection.
 func (s *sender) post(ctx context.Context, h *caller, t *target, l *letter) error {
 	for {
-		l.tries++
-		op := s.begin(t, entry{Kind: kindAPI, ID: l.id, Sum: l.sum, From: l.from, Recipients: l.to, Key: l.key, Try: l.tries})
-		outcome, reply, emailID := h.send(ctx, l)
-		op.end(outcome, reply, entry{EmailID: emailID})
+		outcome, reply := s.once(ctx, h, t, l)
 		switch {
 		case outcome == evAck && l.key != "" && s.chance(10):
 			continue
@@ -92,6 +93,15 @@ func (s *sender) post(ctx context.Context, h *caller, t *target, l *letter) erro
 		}
 		return s.again(l, outcome, reply)
 	}
+}
+
+// once makes one attempt.
+func (s *sender) once(ctx context.Context, h *caller, t *target, l *letter) (outcome, reply string) {
+	l.tries++
+	op := s.begin(t, entry{Kind: kindAPI, ID: l.id, Sum: l.sum, From: l.from, Recipients: l.to, Key: l.key, Try: l.tries})
+	outcome, reply, emailID := h.send(ctx, l)
+	op.end(outcome, reply, entry{EmailID: emailID})
+	return outcome, reply
 }
 
 // again decides whether the letter is sent once more. Without a key a careful sender mostly leaves an unknown one alone.

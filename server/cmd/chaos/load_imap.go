@@ -68,8 +68,15 @@ func (c *client) mailboxes(ctx context.Context, i int) {
 				return ctx.Err()
 			}
 			s.watchdog.Reset(2 * patience)
+			if s.conn.State() == imap.ConnStateLogout {
+				return errAgain // the server said BYE
+			}
+			refused := m.refused
 			if err := s.work(); err != nil {
 				return err
+			}
+			if m.refused > refused && !pause(ctx, breath) {
+				return ctx.Err()
 			}
 		}
 		return s.conn.Logout().Wait()
@@ -84,7 +91,7 @@ func (m *mailClient) dial(t *target) (*imapSession, error) {
 	s := &imapSession{mailClient: m, t: t, conn: conn, watchdog: time.AfterFunc(2*patience, func() { conn.Close() })}
 	if err := conn.Login(m.user.Email, m.user.Password).Wait(); err != nil {
 		s.close()
-		return nil, err
+		return nil, s.heard(kindLogin, err)
 	}
 	if !conn.Caps().Has(imap.CapMove) || !conn.Caps().Has(imap.CapUIDPlus) {
 		s.close()
@@ -94,12 +101,20 @@ func (m *mailClient) dial(t *target) (*imapSession, error) {
 		for _, name := range m.folders {
 			if err := conn.Create(name, nil).Wait(); err != nil && !has(err, imap.ResponseCodeAlreadyExists) {
 				s.close()
-				return nil, err
+				return nil, s.heard(kindRead, err)
 			}
 		}
 		m.made = true
 	}
 	return s, nil
+}
+
+// heard notes the NO or BAD in an error, if it is one, and gives the error back.
+func (s *imapSession) heard(kind string, err error) error {
+	if event, reply := outcome(err); event == evRefused {
+		s.told(s.t, kind, reply)
+	}
+	return err
 }
 
 func (s *imapSession) close() {
@@ -142,6 +157,12 @@ func outcome(err error) (event, reply string) {
 	return evUnknown, err.Error()
 }
 
+// certain reports whether a refused change has surely not been made. One of which the server says that it could not find out may
+// have been.
+func certain(event string, err error) bool {
+	return event == evRefused && !has(err, imap.ResponseCodeUnavailable)
+}
+
 // append puts a new message into one of our folders, sometimes into the inbox.
 func (s *imapSession) append() error {
 	box := pick(s.dice, s.folders...)
@@ -149,12 +170,21 @@ func (s *imapSession) append() error {
 		box = "INBOX"
 	}
 	p := compose(s.dice, s.nextID(), s.user.Email, []string{s.user.Email})
-	flags := s.newFlags()
+	m, err := s.put(p, box, s.newFlags())
+	if m != nil {
+		s.keep(m)
+	}
+	return err
+}
+
+// put appends a message and gives it when the server said where it is. A refusal is no error.
+func (s *imapSession) put(p parcel, box string, flags []string) (*owned, error) {
 	op := s.begin(s.t, entry{Kind: kindAppend, ID: p.id, Sum: p.sum, Account: s.user.name(), To: box, Flags: flags})
 	cmd := s.conn.Append(box, int64(len(p.raw)), &imap.AppendOptions{Flags: wireFlags(flags), Time: time.Now()})
 	_, err := cmd.Write(p.raw)
 	err = errors.Join(err, cmd.Close())
 	data, waited := cmd.Wait()
+	cut := err != nil
 	if waited != nil || err == nil {
 		err = waited // a refusal of the literal shows in the reply
 	}
@@ -165,9 +195,12 @@ func (s *imapSession) append() error {
 	}
 	op.end(event, reply, told)
 	if event == evAck && data.UID != 0 {
-		s.keep(&owned{p.id, box, data.UID, flags})
+		return &owned{p.id, box, data.UID, flags}, nil
 	}
-	return unlessRefused(event, err)
+	if event == evRefused && cut {
+		return nil, errAgain // refused before the literal: the library then closes its connection
+	}
+	return nil, unlessRefused(event, err)
 }
 
 // keep makes a message ours, unless we have enough.
@@ -253,10 +286,10 @@ func (s *imapSession) store(m *owned, want []string) error {
 	err := s.conn.Store(imap.UIDSetNum(m.uid), change, nil).Close()
 	event, reply := outcome(err)
 	op.end(event, reply, entry{})
-	switch event {
-	case evAck:
+	switch {
+	case event == evAck:
 		m.flags = want
-	case evUnknown:
+	case !certain(event, err):
 		s.drop(m)
 	}
 	return unlessRefused(event, err)
@@ -330,7 +363,7 @@ func (s *imapSession) move(m *owned) error {
 	switch {
 	case told.ToUID != 0:
 		m.mailbox, m.uid = to, imap.UID(told.ToUID)
-	case event != evRefused:
+	case !certain(event, err):
 		s.drop(m)
 	}
 	return unlessRefused(event, err)
@@ -345,7 +378,7 @@ func (s *imapSession) expunge(m *owned) error {
 	err := s.conn.UIDExpunge(imap.UIDSetNum(m.uid)).Close()
 	event, reply := outcome(err)
 	op.end(event, reply, entry{})
-	if event != evRefused {
+	if !certain(event, err) {
 		s.drop(m)
 	}
 	return unlessRefused(event, err)
@@ -364,7 +397,7 @@ func (s *imapSession) claim() error {
 	set := imap.UIDSet{{Start: last + 1, Stop: 0}}
 	list, err := s.conn.Fetch(set, &imap.FetchOptions{UID: true, Flags: true, BodySection: []*imap.FetchItemBodySection{header}}).Collect()
 	if err != nil {
-		return unlessRefused(firstOf(outcome(err)), err)
+		return unlessRefused(firstOf(outcome(err)), s.heard(kindRead, err))
 	}
 	for _, m := range list {
 		if m.UID <= last { // n:* gives the last message also when n is above it
@@ -377,7 +410,7 @@ func (s *imapSession) claim() error {
 		}
 		flags := plainFlags(m.Flags)
 		s.ledger.add(entry{
-			Event: evSeen, Kind: kindClaim, Who: s.name, Life: s.t.life, ID: id, Account: account, Mailbox: "INBOX", UID: uint32(m.UID), Flags: flags,
+			Event: evSeen, Kind: kindClaim, Site: s.site, Who: s.name, Life: s.t.life, ID: id, Account: account, Mailbox: "INBOX", UID: uint32(m.UID), Flags: flags,
 		})
 		s.keep(&owned{id, "INBOX", m.UID, flags})
 	}
@@ -386,7 +419,7 @@ func (s *imapSession) claim() error {
 
 // isAppended tells what IMAP clients put into the inbox, which is theirs, from what arrived.
 func (s *imapSession) isAppended(id string) bool {
-	return strings.HasPrefix(id, fmt.Sprintf("k%d-i", s.seed))
+	return strings.HasPrefix(id, fmt.Sprintf("k%d-%si", s.seed, s.tag))
 }
 
 func firstOf(event, _ string) string { return event }

@@ -28,7 +28,7 @@ type outageResult struct {
 
 // planOutage draws one that begins in the first third of the run and has ended before the last.
 func planOutage(seed uint64, lasting time.Duration) outage {
-	d := newDice(seed, 1<<33)
+	d := newDice(seed, streamAway)
 	return outage{
 		host:  d.IntN(farDomains),
 		after: time.Duration((0.1 + 0.2*d.Float64()) * float64(lasting)),

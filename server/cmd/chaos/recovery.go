@@ -25,10 +25,23 @@ type recovery struct {
 	Disturbed int     `json:"domains_disturbed"`
 }
 
+// ends are the kills of the server and of its database alone. After the latter mail moves when the database is back.
+func (d *deeds) ends() []killing {
+	all := slices.Clone(d.kills)
+	for _, t := range d.troubles {
+		if t.what == lackDatabase {
+			all = append(all, killing{how: "SIGKILL of the database", at: t.from, gone: t.from, again: t.to})
+		}
+	}
+	slices.SortFunc(all, func(a, b killing) int { return a.at.Compare(b.at) })
+	return all
+}
+
 // recoveries measures every kill, and says which was too slow.
 func (c *checker) recoveries() []recovery {
-	out := make([]recovery, 0, len(c.d.kills))
-	for i, k := range c.d.kills {
+	ends := c.d.ends()
+	out := make([]recovery, 0, len(ends))
+	for i, k := range ends {
 		if k.again.IsZero() {
 			continue
 		}
@@ -83,8 +96,11 @@ func (c *checker) movedAfter(k killing, r *recovery) map[string]time.Time {
 // disturbed says that the time from a kill to the first copy of a domain says nothing about that kill: the server ended once more
 // meanwhile, or the domain refused connections.
 func (c *checker) disturbed(domain string, k killing, moved time.Time) bool {
-	ends := slices.Clone(c.d.stops)
-	for _, other := range c.d.kills {
+	var ends []time.Time
+	for _, stop := range c.d.stops {
+		ends = append(ends, stop.from)
+	}
+	for _, other := range c.d.ends() {
 		ends = append(ends, other.at)
 	}
 	if slices.ContainsFunc(ends, func(at time.Time) bool { return at.After(k.at) && at.Before(moved) }) {

@@ -83,7 +83,8 @@ type history struct {
 	reused []place
 }
 
-func replay(ops []*operation) *history {
+// replay tells the ledger's story. troubles are the times in which a refused operation may have happened all the same.
+func replay(ops []*operation, troubles []trouble) *history {
 	h := &history{
 		ops: ops, fates: map[*operation]*fate{}, mailings: map[string]*mailing{}, sums: map[string]string{},
 		copies: map[place]*copyState{}, claims: map[claimKey]int{},
@@ -93,16 +94,19 @@ func replay(ops []*operation) *history {
 		if op.outcome == evAck {
 			h.fates[op] = f
 		}
-		h.apply(op, f)
+		h.apply(op, f, doubtful(op, troubles))
 	}
 	return h
 }
 
-func (h *history) apply(op *operation, f *fate) {
+func (h *history) apply(op *operation, f *fate, doubt bool) {
+	if op.outcome == evTold {
+		return
+	}
 	if op.Sum != "" {
 		h.sums[op.ID] = op.Sum
 	}
-	if op.outcome == evRefused || op.outcome == evUnsent {
+	if (op.outcome == evRefused || op.outcome == evUnsent) && !doubt {
 		if op.Kind == kindSMTP || op.Kind == kindSubmission || op.Kind == kindAPI {
 			h.mailing(op) // it must not arrive
 		}

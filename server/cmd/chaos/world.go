@@ -68,8 +68,10 @@ type recipientState struct {
 type deeds struct {
 	habit func(address string) habit
 	kills []killing
-	stops []time.Time // by SIGTERM
-	downs map[string][]span
+	stops []span // by SIGTERM: from the signal to the end of the process
+	// troubles are the times in which the living server lacked something.
+	troubles []trouble
+	downs    map[string][]span
 }
 
 // killing is one SIGKILL.
