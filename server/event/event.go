@@ -2,6 +2,7 @@ package event
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -22,7 +23,9 @@ const (
 	EmailBounced    = "email.bounced"    // a recipient can never be delivered
 	EmailFailed     = "email.failed"     // a recipient was given up
 	EmailCancelled  = "email.cancelled"  // a recipient was taken out of the queue
-	EmailHeld       = "email.held"       // a recipient was kept back
+	EmailHeld       = "email.held"       // a recipient was kept back by a person
+	EmailRetried    = "email.retried"    // a person made a recipient due now
+	EmailReleased   = "email.released"   // a person ended a hold
 	EmailReported   = "email.reported"   // the sender was told of a failure in the mailbox
 	DomainCreated   = "domain.created"
 	DomainUpdated   = "domain.updated"
@@ -64,6 +67,21 @@ type Cursor struct {
 
 // IsZero reports whether the cursor is the beginning of the ledger.
 func (c Cursor) IsZero() bool { return c == Cursor{} }
+
+// Compare orders places as the ledger does: negative when c comes before d.
+func (c Cursor) Compare(d Cursor) int {
+	if by := cmp.Compare(c.xid, d.xid); by != 0 {
+		return by
+	}
+	return bytes.Compare(c.id[:], d.id[:])
+}
+
+func later(c, d Cursor) Cursor {
+	if c.Compare(d) < 0 {
+		return d
+	}
+	return c
+}
 
 // String gives the opaque text of a cursor; the zero cursor is "".
 func (c Cursor) String() string {

@@ -10,11 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/mailserver-dev/mailserver/server/domain"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/outbound"
 	"github.com/mailserver-dev/mailserver/server/outbound/smtpout"
+	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/testenv/remote"
 )
 
@@ -205,6 +208,71 @@ func TestAWakeUpAtTheLastInstantIsNotLost(t *testing.T) {
 	}
 }
 
+// A letter for a destination that is being drained goes out with the others, and costs no job; one that comes through another
+// process has one.
+func TestALetterForABusyDestinationNeedsNoJob(t *testing.T) {
+	t.Parallel()
+	w, mx := direct(t)
+	elsewhere := w.flow(outbound.ModeDirect, w.in)
+	w.accept("0@far.test")
+	first := true
+	w.out.BeforeRelease(func() {
+		if !first {
+			return
+		}
+		first = false
+		w.accept("1@far.test", "2@far.test")
+		if n := w.drains("far.test"); n != 1 {
+			t.Errorf("%d wake-ups, want that of the first letter only", n)
+		}
+		if _, err := elsewhere.Accept(t.Context(), system(), w.draft("3@far.test", "x@idle.test")); err != nil {
+			t.Error(err)
+		}
+		if n, idle := w.drains("far.test"), w.drains("idle.test"); n != 2 || idle != 1 {
+			t.Errorf("%d and %d wake-ups, want one more of each", n, idle)
+		}
+	})
+	w.drain("far.test")
+	if n := mx.Count(); n != 3 {
+		t.Fatalf("%d of 3 letters went out", n)
+	}
+}
+
+// The drain may end after a letter has left its wake-up to it and before the letter is there.
+func TestALetterThatIsCommittedAfterTheLastLookIsNotLeftBehind(t *testing.T) {
+	t.Parallel()
+	w, mx := direct(t)
+	w.accept("0@far.test")
+	written, over, accepted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	w.out.BeforeRelease(func() {
+		once.Do(func() {
+			ctx := pg.BeforeCommit(t.Context(), func(context.Context, pgx.Tx) error {
+				close(written)
+				<-over
+				return nil
+			})
+			go func() {
+				_, err := w.out.Accept(ctx, system(), w.draft("1@far.test"))
+				accepted <- err
+			}()
+			<-written
+		})
+	})
+	w.drain("far.test")
+	close(over)
+	if err := <-accepted; err != nil {
+		t.Fatal(err)
+	}
+	if n := w.drains("far.test"); n != 2 {
+		t.Fatalf("%d wake-ups, want one for each letter", n)
+	}
+	w.drain("far.test")
+	if n := mx.Count(); n != 2 {
+		t.Fatalf("%d of 2 letters went out", n)
+	}
+}
+
 // Many wake-ups at once, as after a burst: every letter goes out once, and at the end nobody holds the lease.
 func TestRacingWakeUpsDeliverEachLetterOnce(t *testing.T) {
 	t.Parallel()
@@ -385,6 +453,15 @@ func TestMailThatWaitsCanBeManaged_O24(t *testing.T) {
 	}
 	if n := query[int](w, `SELECT count(*) FROM audit_event WHERE action LIKE 'queue.%'`); n != 4 {
 		t.Errorf("%d actions were audited", n)
+	}
+	// What a person does is no attempt: statistics would count a retry by hand as one that failed.
+	if got := query[string](w, `SELECT string_agg(type, ' ' ORDER BY xid, id) FROM event WHERE data ? 'by'`); got !=
+		"email.held email.cancelled email.retried email.released" {
+		t.Errorf("the ledger calls the actions %s", got)
+	}
+	if got := query[string](w, `SELECT string_agg(type, ' ' ORDER BY xid, id) FROM event WHERE type IN ('email.deferred', 'email.delivered')`); got !=
+		"email.deferred email.delivered email.delivered" {
+		t.Errorf("the ledger tells of %s", got)
 	}
 	again := w.accept("u@far.test", "v@far.test")
 	if got, err := w.out.Cancel(t.Context(), system(), again.ID); err != nil || got.Status != outbound.Cancelled {

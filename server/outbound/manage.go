@@ -37,6 +37,7 @@ type Entry struct {
 	Recipient
 	Email     mail.EmailID
 	Domain    mail.DomainID // the sender's
+	Account   mail.UserID   // the sender's; zero when a key sent it
 	From      mail.Address  // envelope sender
 	Subject   string
 	CreatedAt time.Time
@@ -94,7 +95,7 @@ func (s *Service) Manage(ctx context.Context, p mail.Principal, id mail.Delivery
 		if err := s.apply(&entry, act); err != nil {
 			return err
 		}
-		if err := s.storeEntry(ctx, tx, entry); err != nil {
+		if err := s.storeEntry(ctx, tx, p, entry, eventOf(act)); err != nil {
 			return err
 		}
 		return audit.Record(ctx, tx, entry.UpdatedAt, p, audit.Entry{
@@ -102,6 +103,9 @@ func (s *Service) Manage(ctx context.Context, p mail.Principal, id mail.Delivery
 			Data: map[string]any{"email_id": entry.Email.String(), "recipient": entry.Address.String()},
 		})
 	})
+	if err == nil {
+		s.announce()
+	}
 	return entry, pg.Fault(err)
 }
 
@@ -134,16 +138,22 @@ func (s *Service) apply(e *Entry, act Action) error {
 const sqlStoreEntry = `
 UPDATE email_recipient SET status = $2, next_at = $3, wake_at = $4, lease = '', last_reply = $5, updated_at = $6 WHERE id = $1`
 
-// storeEntry writes a changed entry, the event, the email's own state, and the wake-up.
-func (s *Service) storeEntry(ctx context.Context, tx pgx.Tx, e Entry) error {
+// eventOf is what the ledger calls an action. A retry or a release has a name of its own: it is no attempt that failed.
+func eventOf(act Action) string {
+	return map[Action]string{Hold: event.EmailHeld, Drop: event.EmailCancelled, Retry: event.EmailRetried, Release: event.EmailReleased}[act]
+}
+
+// storeEntry writes a changed entry, the event with who did it, the email's own state, and the wake-up.
+func (s *Service) storeEntry(ctx context.Context, tx pgx.Tx, p mail.Principal, e Entry, what string) error {
 	_, err := tx.Exec(ctx, sqlStoreEntry, e.ID, string(e.Status), e.NextAt, later(e.NextAt, e.UpdatedAt.Add(firstLease)), e.LastReply, e.UpdatedAt)
 	if err != nil {
 		return err
 	}
-	err = event.Append(ctx, tx, e.UpdatedAt, event.Event{
-		Type: "email." + string(e.Status), Domain: e.Domain, Subject: e.Email.String(),
-		Data: map[string]any{"delivery_id": e.ID.String(), "recipient": e.Address.String()},
-	})
+	data := map[string]any{"delivery_id": e.ID.String(), "recipient": e.Address.String(), "by": p.Actor()}
+	if e.Status == Cancelled {
+		data["reply"] = e.LastReply
+	}
+	err = event.Append(ctx, tx, e.UpdatedAt, event.Event{Type: what, Domain: e.Domain, Account: e.Account, Subject: e.Email.String(), Data: data})
 	if err != nil {
 		return err
 	}
@@ -181,7 +191,7 @@ func (s *Service) Cancel(ctx context.Context, p mail.Principal, id mail.EmailID)
 				return err
 			}
 			e.LastReply = "cancelled before it was sent"
-			if err := s.storeEntry(ctx, tx, e); err != nil {
+			if err := s.storeEntry(ctx, tx, p, e, event.EmailCancelled); err != nil {
 				return err
 			}
 		}
@@ -195,6 +205,7 @@ func (s *Service) Cancel(ctx context.Context, p mail.Principal, id mail.EmailID)
 	if err != nil {
 		return nil, pg.Fault(err)
 	}
+	s.announce()
 	return s.Get(ctx, p, id)
 }
 

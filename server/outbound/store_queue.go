@@ -14,7 +14,7 @@ import (
 const open = `r.status IN ('queued', 'deferred', 'held')`
 
 const selectEntry = `
-SELECT ` + recipientColumns + `, e.domain_id, e.envelope_from, e.subject, e.created_at, e.expires_at
+SELECT ` + recipientColumns + `, e.domain_id, e.account_id, e.envelope_from, e.subject, e.created_at, e.expires_at
 FROM email_recipient r JOIN email e ON e.id = r.email_id
 WHERE ` + open
 
@@ -71,7 +71,7 @@ func scanEntry(row pgx.CollectableRow) (Entry, error) {
 		ms                    int64
 	)
 	err := row.Scan(&e.ID, &e.Email, &e.Position, &address, &e.Kind, &e.Destination, &e.Local, &status, &e.Attempts, &e.NextAt,
-		&e.Transport, &e.LastReply, &e.UpdatedAt, &e.Host, &e.TLS, &e.Class, &ms, &e.warned, &e.Domain, &from, &e.Subject, &e.CreatedAt, &e.ExpiresAt)
+		&e.Transport, &e.LastReply, &e.UpdatedAt, &e.Host, &e.TLS, &e.Class, &ms, &e.warned, &e.Domain, &e.Account, &from, &e.Subject, &e.CreatedAt, &e.ExpiresAt)
 	if err != nil {
 		return e, err
 	}
