@@ -22,6 +22,9 @@ export function bytes(n: number): string {
     value /= 1024;
     unit++;
   }
+  if (n === 1) {
+    return "1 byte";
+  }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 

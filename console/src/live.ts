@@ -1,4 +1,4 @@
-import type { Event } from "@mailserver-dev/sdk";
+import type { StreamEvent } from "@mailserver-dev/sdk";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { api } from "./session.js";
@@ -16,14 +16,14 @@ interface Wanted {
 }
 
 /** Calls back with each event of the stream, as long as the component is there. */
-export function useStream(wanted: Wanted, heard: (type: string, data: unknown) => void): Live {
+export function useStream(wanted: Wanted, heard: (event: StreamEvent) => void): Live {
   const [live, setLive] = useState<Live>({ state: "connecting", since: null });
   const latest = useRef(heard);
   latest.current = heard;
   const key = JSON.stringify(wanted);
   useEffect(() => {
     const end = new AbortController();
-    void follow(JSON.parse(key) as Wanted, end.signal, setLive, (type, data) => latest.current(type, data));
+    void follow(JSON.parse(key) as Wanted, end.signal, setLive, (event) => latest.current(event));
     return () => end.abort();
   }, [key]);
   return live;
@@ -32,14 +32,15 @@ export function useStream(wanted: Wanted, heard: (type: string, data: unknown) =
 async function follow(
   wanted: Wanted,
   signal: AbortSignal,
-  setLive: (next: Live) => void,
-  heard: (type: string, data: unknown) => void,
+  setLive: (next: (before: Live) => Live) => void,
+  heard: (event: StreamEvent) => void,
 ): Promise<void> {
+  // However often it fails to connect again, the data is as old as the first break.
   const onState = (state: "open" | "reconnecting") =>
-    setLive({ state, since: state === "open" ? null : new Date().toISOString() });
+    setLive(({ since }) => ({ state, since: state === "open" ? null : (since ?? new Date().toISOString()) }));
   try {
     for await (const event of api.events.stream(wanted, { signal, onState })) {
-      heard(event.type, event.data);
+      heard(event);
     }
   } catch {
     // Without the stream the pages still show what they read; the session's end is told by the next request.
@@ -49,21 +50,49 @@ async function follow(
   }
 }
 
-const gathered = 500;
+const pause = 500;
 
-/** Reads these parts of the cache anew when something of these types happens, at most twice a second. */
+/**
+ * Reads these parts of the cache anew when something of these types happens, at most twice a second; and when the stream has opened,
+ * for what happened since they were read.
+ */
 export function useLiveQueries(wanted: Wanted, ...parts: readonly (readonly unknown[])[]): Live {
   const cache = useQueryClient();
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  return useStream(wanted, () => {
-    timer.current ??= setTimeout(() => {
-      timer.current = undefined;
-      for (const queryKey of parts) {
-        void cache.invalidateQueries({ queryKey });
-      }
-    }, gathered);
-  });
+  const latest = useRef(parts);
+  latest.current = parts;
+  const [again] = useState(() =>
+    gathered(() => Promise.all(latest.current.map((queryKey) => cache.invalidateQueries({ queryKey }))), pause),
+  );
+  useEffect(() => again.stop, [again]);
+  const live = useStream(wanted, again.ask);
+  useEffect(() => {
+    if (live.state === "open") {
+      again.ask();
+    }
+  }, [live.state, again]);
+  return live;
 }
 
-export type { Event };
+/** Reads a moment after it was asked to: once for all who asked meanwhile, and never before the last reading has ended. */
+export function gathered(read: () => Promise<unknown>, pauseMs: number): { ask: () => void; stop: () => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let asked = false;
+  const ask = () => {
+    asked = true;
+    timer ??= setTimeout(() => void run(), pauseMs);
+  };
+  const run = async () => {
+    asked = false;
+    await read().catch(() => undefined); // the queries tell of it themselves
+    timer = undefined;
+    if (asked) {
+      ask();
+    }
+  };
+  const stop = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    asked = false;
+  };
+  return { ask, stop };
+}

@@ -1,3 +1,4 @@
+import { isProblem } from "@mailserver-dev/sdk";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
@@ -14,7 +15,10 @@ applyTheme();
 // Whoever was signed in still is: the cookie knows. The first page is drawn when that is clear.
 await session.restore();
 
-createRoot(document.getElementById("app") as HTMLElement).render(
+// What the server refuses is told on the page; only a fault of our own belongs into the browser's console.
+const onCaughtError = (error: unknown) => isProblem(error) || console.error(error);
+
+createRoot(document.getElementById("app") as HTMLElement, { onCaughtError }).render(
   <StrictMode>
     <QueryClientProvider client={cache}>
       <ToastProvider>

@@ -52,6 +52,12 @@ const dashboard = createRoute({
   getParentRoute: () => inside,
   path: "/",
   staticData: { crumb: "Dashboard" },
+  validateSearch: text("range"),
+  beforeLoad: () => {
+    if (session.state().user?.role === "user") {
+      throw redirect({ to: "/emails" });
+    }
+  },
   component: page(() => import("./pages/dashboard.js")),
 });
 
@@ -86,6 +92,7 @@ const userNew = createRoute({
   getParentRoute: () => usersRoot,
   path: "/new",
   staticData: { crumb: "Add a user" },
+  validateSearch: text("domain_id"),
   component: page(() => import("./pages/user-new.js")),
 });
 const userOne = createRoute({
@@ -139,6 +146,7 @@ const keysRoot = createRoute({ getParentRoute: () => inside, path: "/api-keys", 
 const keyList = createRoute({
   getParentRoute: () => keysRoot,
   path: "/",
+  validateSearch: text("revoked"),
   component: page(() => import("./pages/api-keys.js")),
 });
 const keyNew = createRoute({

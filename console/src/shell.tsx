@@ -1,7 +1,7 @@
 import { isProblem } from "@mailserver-dev/sdk";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useMatches, useRouterState } from "@tanstack/react-router";
-import { useEffect, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { useKeys } from "./keys.js";
 import { session, useSession } from "./session.js";
 import { useTheme } from "./theme.js";
@@ -12,16 +12,22 @@ const sections = [
   { to: "/", name: "dashboard", key: "h" },
   { to: "/domains", name: "domains", key: "d" },
   { to: "/users", name: "users", key: "u" },
-  { to: "/emails", name: "emails", key: "e" },
+  { to: "/emails", name: "emails", key: "e", everybody: true },
   { to: "/queue", name: "queue", key: "q" },
-  { to: "/send", name: "send a test", key: "s" },
+  { to: "/send", name: "send a test", key: "s", everybody: true },
   { to: "/api-keys", name: "API keys", key: "k" },
 ] as const;
+
+/** Who has a mailbox and administers nothing sees their own part of the same pages. */
+function useSections() {
+  const { user } = useSession();
+  return useMemo(() => sections.filter((s) => user?.role !== "user" || "everybody" in s), [user?.role]);
+}
 
 /** What stands around every page of a signed-in person. */
 export function Shell() {
   useTitle();
-  const keys = useKeys(sections);
+  const keys = useKeys(useSections());
   return (
     <>
       <a className="skip" href="#page">
@@ -47,7 +53,7 @@ function Bar() {
       </Link>
       <nav aria-label="Sections">
         <ul>
-          {sections.map(({ to, name }) => (
+          {useSections().map(({ to, name }) => (
             <li key={to}>
               <Link to={to} activeOptions={{ exact: to === "/" }}>
                 {name}
@@ -94,7 +100,8 @@ function crumbOf(loaded: unknown): string | undefined {
 
 function Crumbs() {
   const trail = useTrail();
-  const way = trail[0]?.to === "/" ? trail : [{ name: "Dashboard", to: "/" }, ...trail];
+  const { user } = useSession();
+  const way = trail[0]?.to === "/" || user?.role === "user" ? trail : [{ name: "Dashboard", to: "/" }, ...trail];
   return (
     <nav aria-label="Breadcrumbs" className="crumbs">
       <ol>

@@ -31,3 +31,14 @@ function setTheme(theme: Theme): void {
     listener();
   }
 }
+
+/** Calls back when the colours of the page change, by the person's choice or with the system's. Gives what ends that. */
+export function onColours(changed: () => void): () => void {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", changed);
+  listeners.add(changed);
+  return () => {
+    dark.removeEventListener("change", changed);
+    listeners.delete(changed);
+  };
+}

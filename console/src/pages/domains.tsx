@@ -1,5 +1,7 @@
+import type { Domain } from "@mailserver-dev/sdk";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
+import { matchName } from "../match.js";
 import { domains } from "../queries.js";
 import { Listing } from "../ui/listing.js";
 import { Search } from "../ui/search.js";
@@ -11,7 +13,10 @@ const route = getRouteApi("/inside/domains/");
 export default function DomainsPage() {
   const { name } = route.useSearch();
   const navigate = route.useNavigate();
-  const query = useInfiniteQuery(domains.list({ name }));
+  const { has, whole } = matchName(name);
+  const all = useInfiniteQuery(domains.list());
+  const asked = whole !== undefined && all.isSuccess && !all.data.pages.some((p) => p.items.some((d) => has(d.name)));
+  const one = useInfiniteQuery({ ...domains.list({ name: whole }), enabled: asked });
   return (
     <>
       <h1>Domains</h1>
@@ -23,8 +28,9 @@ export default function DomainsPage() {
       </div>
       <Listing
         caption="Domains"
-        query={query}
+        query={asked ? one : all}
         keyOf={(d) => d.id}
+        only={asked ? undefined : (d) => has(d.name)}
         columns={[
           {
             head: "Name",
@@ -35,6 +41,7 @@ export default function DomainsPage() {
             ),
           },
           { head: "Status", cell: (d) => <Status is={d.status} /> },
+          { head: "DKIM", cell: (d) => <Dkim domain={d} /> },
           { head: "Added", cell: (d) => <Time at={d.created_at} /> },
         ]}
         empty={
@@ -47,11 +54,35 @@ export default function DomainsPage() {
             </>
           ) : (
             <p>
-              No domain is named <code>{name}</code>.
+              No domain {whole === undefined ? "that was read has a name with" : "is named"} <code>{name}</code>.
             </p>
           )
         }
       />
     </>
   );
+}
+
+/** How long the keys of a domain are believed here: each row asks for its own. */
+const believedFor = 60_000;
+
+function Dkim({ domain }: { domain: Domain }) {
+  const query = useInfiniteQuery({ ...domains.keys(domain.id), staleTime: believedFor });
+  const keys = query.data?.pages.flatMap((page) => page.items);
+  if (keys === undefined) {
+    return <span className="quiet">{query.isError ? "cannot be read" : "…"}</span>;
+  }
+  const broken = keys.some((key) => key.state === "active" && !key.available);
+  const signing = keys.filter((key) => key.state === "active").map((key) => key.algorithm);
+  if (broken) {
+    return <span className="finding">an active key cannot be read: mail waits</span>;
+  }
+  if (signing.length > 0) {
+    return (
+      <>
+        <Status is="active" /> {signing.join(", ")}
+      </>
+    );
+  }
+  return keys.some((key) => key.state === "pending") ? <Status is="pending" /> : <>none: unsigned</>;
 }

@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { ProblemNote } from "./problem.js";
 
 interface ConfirmProps {
@@ -8,6 +8,8 @@ interface ConfirmProps {
   children: ReactNode;
   /** What the button does: "revoke the key". */
   action: string;
+  /** What the other button does. */
+  keep?: string;
   busy: boolean;
   error?: unknown;
   /** When given, this text has to be typed first. */
@@ -17,19 +19,29 @@ interface ConfirmProps {
 }
 
 /** Asks before something that cannot be taken back. It is mounted while it is open; the focus returns to where it was. */
-export function Confirm({ title, children, action, busy, error, typed, onConfirm, onClose }: ConfirmProps) {
+export function Confirm({
+  title,
+  children,
+  action,
+  keep = "keep it",
+  busy,
+  error,
+  typed,
+  onConfirm,
+  onClose,
+}: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const input = useRef<HTMLInputElement>(null);
   const id = useId();
+  const [before] = useState(() => document.activeElement);
   useEffect(() => {
-    const before = document.activeElement;
     dialog.current?.showModal();
     return () => {
       if (before instanceof HTMLElement) {
         before.focus();
       }
     };
-  }, []);
+  }, [before]);
   const confirm = () => {
     if (typed !== undefined && input.current?.value.trim() !== typed) {
       input.current?.focus();
@@ -46,7 +58,12 @@ export function Confirm({ title, children, action, busy, error, typed, onConfirm
           <label htmlFor={`${id}-typed`}>
             Type <code>{typed}</code> to go on
           </label>
-          <input id={`${id}-typed`} ref={input} autoComplete="off" />
+          <input
+            id={`${id}-typed`}
+            ref={input}
+            autoComplete="off"
+            onKeyDown={(e) => e.key === "Enter" && !busy && confirm()}
+          />
         </div>
       )}
       {Boolean(error) && <ProblemNote error={error} />}
@@ -55,7 +72,7 @@ export function Confirm({ title, children, action, busy, error, typed, onConfirm
           {busy ? "one moment…" : action}
         </button>
         <button type="button" onClick={onClose}>
-          keep it
+          {keep}
         </button>
       </p>
     </dialog>

@@ -12,6 +12,9 @@ import { ProblemNote, tell } from "./problem.js";
 
 const Findings = createContext<ReadonlyMap<string, string>>(new Map());
 
+/** In milliseconds: the second half of a double click comes before the page is drawn as busy. */
+const sameClick = 50;
+
 interface FormProps {
   /** Names the form for who cannot see it. */
   label: string;
@@ -24,11 +27,14 @@ interface FormProps {
   children: ReactNode;
   /** Beside the button. */
   aside?: ReactNode;
+  /** Why this person cannot do it; then the button cannot be pressed. */
+  unable?: string | undefined;
 }
 
 /** A form whose refusals stand beside its fields, and above them in words. */
-export function Form({ label, submit, busy, error, onSubmit, children, aside }: FormProps) {
+export function Form({ label, submit, busy, error, onSubmit, children, aside, unable }: FormProps) {
   const summary = useRef<HTMLDivElement>(null);
+  const last = useRef(Number.NEGATIVE_INFINITY);
   useEffect(() => {
     if (error) {
       summary.current?.focus();
@@ -36,7 +42,9 @@ export function Form({ label, submit, busy, error, onSubmit, children, aside }: 
   }, [error]);
   const send = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    if (!busy) {
+    const again = event.timeStamp - last.current < sameClick;
+    last.current = event.timeStamp;
+    if (!busy && !again && unable === undefined) {
       onSubmit(new FormData(event.currentTarget));
     }
   };
@@ -51,13 +59,26 @@ export function Form({ label, submit, busy, error, onSubmit, children, aside }: 
         {children}
       </Findings.Provider>
       <p className="actions">
-        <button type="submit" className="primary" disabled={busy}>
+        <button type="submit" className="primary" disabled={busy || unable !== undefined} title={unable}>
           {busy ? "one moment…" : submit}
         </button>
+        {unable !== undefined && <span className="quiet">{unable}</span>}
         {aside}
       </p>
     </form>
   );
+}
+
+/** What the API says about a place of the request and about what is inside it: "body.to" and "body.to[1]". */
+export function useFinding(location = ""): string | undefined {
+  const found = [...useContext(Findings)].flatMap(([at, message]) => {
+    const [, index] = /^\[(\d+)\]/.exec(at.slice(location.length)) ?? [];
+    if (location === "" || !at.startsWith(location) || (at !== location && index === undefined)) {
+      return [];
+    }
+    return index === undefined ? message : `number ${Number(index) + 1}: ${message}`;
+  });
+  return found.length === 0 ? undefined : found.join("; ");
 }
 
 interface FrameProps {
@@ -71,7 +92,7 @@ interface FrameProps {
 /** A label, what stands in it, a hint and the finding about it. */
 export function Frame({ label, location, hint, children }: FrameProps) {
   const id = useId();
-  const finding = useContext(Findings).get(location ?? "");
+  const finding = useFinding(location);
   const described = [hint && `${id}-hint`, finding && `${id}-finding`].filter(Boolean).join(" ");
   return (
     <div className="field">

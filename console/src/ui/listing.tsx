@@ -22,10 +22,12 @@ interface ListingProps<T> {
   empty: ReactNode;
   /** Rows that the page filters out itself. */
   only?: (row: T) => boolean;
+  /** Rows of the past. */
+  quiet?: (row: T) => boolean;
 }
 
 /** A list with its four states: loading, empty, failed, and old because the last reading failed. */
-export function Listing<T>({ caption, query, columns, keyOf, empty, only }: ListingProps<T>) {
+export function Listing<T>({ caption, query, columns, keyOf, empty, only, quiet }: ListingProps<T>) {
   if (query.isPending) {
     return <Loading what={caption} />;
   }
@@ -39,7 +41,7 @@ export function Listing<T>({ caption, query, columns, keyOf, empty, only }: List
       {rows.length === 0 ? (
         <div className="empty">{empty}</div>
       ) : (
-        <Table caption={caption} columns={columns} rows={rows} keyOf={keyOf} />
+        <Table caption={caption} columns={columns} rows={rows} keyOf={keyOf} quiet={quiet} />
       )}
       {query.hasNextPage && (
         <p className="actions">
@@ -57,10 +59,11 @@ interface TableProps<T> {
   columns: readonly Column<T>[];
   rows: readonly T[];
   keyOf: (row: T) => string;
+  quiet?: (row: T) => boolean;
 }
 
 /** A table that becomes a stack of rows on a narrow screen. */
-export function Table<T>({ caption, columns, rows, keyOf }: TableProps<T>) {
+export function Table<T>({ caption, columns, rows, keyOf, quiet }: TableProps<T>) {
   return (
     <table>
       <caption className="offscreen">{caption}</caption>
@@ -75,7 +78,7 @@ export function Table<T>({ caption, columns, rows, keyOf }: TableProps<T>) {
       </thead>
       <tbody>
         {rows.map((row) => (
-          <tr key={keyOf(row)}>
+          <tr key={keyOf(row)} className={quiet?.(row) ? "quiet" : undefined}>
             {columns.map(({ head, cell, kind }) => (
               <td key={head} data-label={head} className={kind}>
                 {cell(row)}

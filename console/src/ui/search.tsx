@@ -12,17 +12,31 @@ interface SearchProps {
 /** A filter by text. */
 export function Search({ label, value, onSearch }: SearchProps) {
   const id = useId();
+  const input = useRef<HTMLInputElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const searched = useRef(value);
   useEffect(() => () => clearTimeout(timer.current), []);
+  useEffect(() => {
+    // The address changed otherwise: by a link, or back and forth.
+    if (input.current !== null && value !== searched.current) {
+      input.current.value = value ?? "";
+      searched.current = value;
+    }
+  }, [value]);
+  const search = (text: string | undefined) => {
+    searched.current = text;
+    onSearch(text);
+  };
   const onInput = (text: string) => {
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => onSearch(text.trim() || undefined), typedFor);
+    timer.current = setTimeout(() => search(text.trim() || undefined), typedFor);
   };
   return (
     <div className="search">
       <label htmlFor={id}>{label}</label>
       <input
         id={id}
+        ref={input}
         type="search"
         defaultValue={value}
         autoComplete="off"

@@ -7,6 +7,10 @@ let now = Date.now();
 let timer: ReturnType<typeof setInterval> | undefined;
 
 function subscribe(listener: () => void): () => void {
+  if (listeners.size === 0) {
+    // Nobody looked at the clock since the last of them left.
+    now = Date.now();
+  }
   listeners.add(listener);
   timer ??= setInterval(tick, every);
   return () => {
