@@ -16,6 +16,7 @@ GOBUILD := go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSIO
 DEV_FLAGS = $(if $(filter-out 0 no false,$(RESET)),--reset) $(if $(SEED),--seed '$(SEED)') $(if $(DATA),--data '$(DATA)')
 
 # make test ONLY=go,race runs these suites alone; make fuzz FUZZTIME=1m fuzzes each target longer; make chaos ARGS='...', make bench ARGS='-quick'.
+# CHROMIUM=path is the browser of the tests.
 ONLY     ?=
 FUZZTIME ?= 20s
 ARGS     ?=
@@ -31,17 +32,17 @@ run: postgres build ## set up, build and run a mail server for development in th
 	@exec bin/mailserver dev $(DEV_FLAGS)
 
 .PHONY: build
-build: ## build bin/mailserver
+build: console ## build bin/mailserver with the web console inside
 	@mkdir -p bin
 	@$(GOBUILD) -o bin/mailserver ./server/cmd/mailserver
 
 .PHONY: test
-test: postgres clients tools .bin/suites ## set up and run every suite; ends with a table
+test: postgres clients browser tools .bin/suites ## set up and run every suite; ends with a table
 	@.bin/suites run -only '$(ONLY)'
 
 .PHONY: e2e
-e2e: postgres clients sdk/typescript/node_modules/.installed .bin/suites ## run the end-to-end suite with curl, swaks, mbsync and the packed TypeScript SDK
-	@.bin/suites run -only build,e2e
+e2e: postgres clients browser sdk/typescript/node_modules/.installed .bin/suites ## end-to-end suites: curl, swaks, mbsync, the packed SDK; the console in a browser, screenshots in .run/screens
+	@.bin/suites run -only build,e2e,browser
 
 .PHONY: chaos
 chaos: postgres build ## kill the server under load again and again and count what was lost (minutes)
@@ -68,7 +69,9 @@ fmt: .bin/golangci-lint-$(GOLANGCI_VERSION) ## format the Go files and sort thei
 	@cd sdk/go && '$(CURDIR)/.bin/golangci-lint' fmt ./...
 
 .PHONY: gen
-gen: build sdk/typescript/node_modules/.installed ## write the generated files anew: openapi/openapi.yaml and the SDKs' code from it
+gen: sdk/typescript/node_modules/.installed ## write the generated files anew: openapi/openapi.yaml and the SDKs' code from it
+	@mkdir -p bin
+	@$(GOBUILD) -o bin/mailserver ./server/cmd/mailserver
 	@bin/mailserver openapi > openapi/openapi.yaml.new
 	@mv openapi/openapi.yaml.new openapi/openapi.yaml
 	@cd sdk/go/internal/gen && go run . -contract '$(CURDIR)/openapi/openapi.yaml' -out '$(CURDIR)/sdk/go'
@@ -94,8 +97,35 @@ postgres:
 clients:
 	@.ci/install-packages.sh clients || true
 
+# Nor is a missing browser.
+.PHONY: browser
+browser:
+	@.ci/install-packages.sh browser || true
+
 .PHONY: tools
 tools: .bin/golangci-lint-$(GOLANGCI_VERSION) openapi/node_modules/.installed sdk/typescript/node_modules/.installed
+
+# What Vite needs. A machine with an older Node, or none, gets a server whose start page says so, and every Go test.
+NODE_IS_NEW = command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null
+
+.PHONY: console
+console:
+	@if $(NODE_IS_NEW); then $(MAKE) -s console/dist/index.html; \
+	elif [ -f console/dist/index.html ]; then echo '==> no Node 20.19 or newer with npm: the web console stays as it was last built'; \
+	else echo '==> no Node 20.19 or newer with npm: building without the web console'; fi
+
+# Folders are listed too, because a file that went away changes nothing but its folder.
+CONSOLE_SOURCES := $(shell find console/src console/public sdk/typescript/src 2>/dev/null)
+
+# The new console takes the place of the old one when it is whole: a build that fails, or a compiler that looks in between, sees
+# one of the two.
+console/dist/index.html: console/node_modules/.installed console/index.html console/vite.config.ts $(CONSOLE_SOURCES)
+	@echo '==> building the web console'
+	@rm -rf console/node_modules/.dist console/node_modules/.dist.old
+	@cd console && said=$$(NO_COLOR=1 npm run --silent build -- --outDir node_modules/.dist 2>&1) || { echo "$$said" >&2; exit 1; }
+	@mv console/dist console/node_modules/.dist.old && mv console/node_modules/.dist console/dist
+	@rm -rf console/node_modules/.dist.old
+	@touch $@
 
 # The file with the version in its name is the proof that the binary beside it is of that version.
 .bin/golangci-lint-$(GOLANGCI_VERSION):
@@ -104,6 +134,11 @@ tools: .bin/golangci-lint-$(GOLANGCI_VERSION) openapi/node_modules/.installed sd
 		echo '==> building golangci-lint $(GOLANGCI_VERSION) into .bin (once, about two minutes)'; \
 		GOBIN='$(CURDIR)/.bin' GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); \
 	fi
+	@touch $@
+
+console/node_modules/.installed: console/package.json console/package-lock.json console/.npmrc
+	@echo '==> installing what builds and tests the web console (once)'
+	@cd console && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-progress --loglevel=error
 	@touch $@
 
 openapi/node_modules/.installed: openapi/package.json openapi/package-lock.json

@@ -3,10 +3,12 @@
 #
 #   .ci/install-packages.sh postgres   PostgreSQL's programs, 15 or newer; no cluster is made or started
 #   .ci/install-packages.sh clients    curl, swaks, mbsync, two verifiers of DKIM and a C compiler (for the race detector), used by tests
+#   .ci/install-packages.sh browser    Chromium, which the browser tests drive; any Chromium or Chrome that is there will do
 #   .ci/install-packages.sh peers      Postfix and Dovecot, which make bench runs beside the server; no service is started
 #
 # Exit 0: everything is there. Exit 3: something is missing and cannot be installed from here; the last line of the text is
 # the command to type. SIMULATE=1 prints what would be installed, with apt's own simulation, and changes nothing.
+# CHROMIUM=path names a browser that lies elsewhere.
 set -euo pipefail
 
 readonly oldest_postgres=15
@@ -167,6 +169,55 @@ install_clients() {
 	fi
 }
 
+# find_browser prints the program that the browser tests drive, looking where console/e2e/support/chromium.ts looks.
+find_browser() {
+	local name
+	if [ -n "${CHROMIUM:-}" ]; then
+		[ -x "$CHROMIUM" ] && printf '%s\n' "$CHROMIUM"
+		return
+	fi
+	for name in chromium chromium-browser google-chrome google-chrome-stable; do
+		command -v "$name" && return 0
+	done
+	for name in '/Applications/Chromium.app/Contents/MacOS/Chromium' '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'; do
+		if [ -x "$name" ]; then
+			printf '%s\n' "$name"
+			return 0
+		fi
+	done
+	return 1
+}
+
+# apt_has_chromium: Debian has the program as a package; Ubuntu's package of this name is absent, and chromium-browser fetches a snap.
+apt_has_chromium() { has_apt && apt-cache show chromium >/dev/null 2>&1; }
+
+# A machine without fonts would show boxes on every screenshot.
+install_browser() {
+	if [ -z "${SIMULATE:-}" ] && find_browser >/dev/null; then
+		return 0
+	fi
+	if [ -n "${CHROMIUM:-}" ]; then
+		printf 'CHROMIUM names %s, which is no program: correct it, or leave it unset and the browser is looked for.\n' "$CHROMIUM" >&2
+		exit 3
+	fi
+	if has_apt && can_be_root; then
+		apt_has_chromium || as_root apt-get -q update </dev/null >&2 || true
+	fi
+	if apt_has_chromium && can_be_root && apt_install chromium fonts-liberation; then
+		return 0
+	elif apt_has_chromium; then
+		missing_and_manual Chromium "sudo apt-get install -y chromium fonts-liberation"
+	elif command -v brew >/dev/null; then
+		brew install --cask chromium >&2
+	elif command -v snap >/dev/null; then
+		missing_and_manual Chromium "sudo snap install chromium"
+	elif command -v dnf >/dev/null; then
+		missing_and_manual Chromium "sudo dnf install -y chromium"
+	else
+		missing_and_manual Chromium "# install Chromium or Google Chrome with this system's package manager, or set CHROMIUM=/path/to/it"
+	fi
+}
+
 # missing_peers prints the packages of the servers that make bench compares with.
 missing_peers() {
 	[ -x /usr/sbin/postfix ] && [ -z "${SIMULATE:-}" ] || echo postfix
@@ -216,9 +267,10 @@ install_peers() {
 case "${1:-}" in
 postgres) install_postgres ;;
 clients) install_clients ;;
+browser) install_browser ;;
 peers) install_peers ;;
 *)
-	sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+	sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 	;;
 esac

@@ -8,8 +8,8 @@ import { gzipSync } from "node:zlib";
 const dist = process.argv[2] ?? fileURLToPath(new URL("../dist", import.meta.url));
 const budget = { initial: 125, lazy: 30, styles: 6 };
 
-/** KiB of a file as it travels. The level is that of the server. */
-const packed = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length / 1024;
+/** Kilobytes (1,000 bytes) of a file as it travels. The level is that of the server. */
+const packed = (name) => gzipSync(readFileSync(join(dist, name)), { level: 9 }).length / 1000;
 const sum = (names) => names.reduce((all, name) => all + packed(name), 0);
 
 const page = readFileSync(join(dist, "index.html"), "utf8");
@@ -30,6 +30,6 @@ const rows = [
 ];
 rows.sort(([, a], [, b]) => b - a);
 for (const [what, size, most] of rows) {
-  console.log(`${what.padEnd(48)} ${size.toFixed(1).padStart(7)} KiB of ${most}${size > most ? "  TOO MUCH" : ""}`);
+  console.log(`${what.padEnd(48)} ${size.toFixed(1).padStart(7)} kB of ${most}${size > most ? "  TOO MUCH" : ""}`);
 }
 process.exitCode = rows.some(([, size, most]) => size > most) ? 1 : 0;

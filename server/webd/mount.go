@@ -129,9 +129,13 @@ func reserved(path string) bool {
 	return strings.HasPrefix(first, "openapi")
 }
 
-// isFile reports whether a path names a file: its last part has a dot.
+// isFile reports whether a path names a file of the console: whatever is below
+// /assets/, and a name with a dot at the top. Deeper down a dot belongs to a
+// page, such as /queue/example.org.
 func isFile(path string) bool {
-	return strings.Contains(path[strings.LastIndexByte(path, '/')+1:], ".")
+	name, assets := strings.CutPrefix(path, "/assets/")
+	name = strings.TrimPrefix(name, "/")
+	return assets || strings.Contains(name, ".") && !strings.Contains(name, "/")
 }
 
 // cachingWriter says how long a found file may be kept: for ever when its name

@@ -135,7 +135,7 @@ function Mailboxes({ user }: { user: User }) {
         empty={
           <>
             <p>The user has no mailbox; the first mail client that signs in makes some. The same from the API:</p>
-            <pre>{`curl -H "Authorization: Bearer $KEY" $API/v1/users/${user.id}/mailboxes`}</pre>
+            <pre>{`curl -H "Authorization: Bearer $KEY" $API/users/${user.id}/mailboxes`}</pre>
           </>
         }
       />

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// tapReport gathers what `node --test --test-reporter=tap` prints (Test Anything Protocol 14). Only tests at the top count; the
+// tapReport gathers what `node --test --test-reporter=tap` prints, and `vitest run --reporter=tap-flat`, which has the time of a test
+// behind its name (Test Anything Protocol 14). Only tests at the top count; the
 // indented lines below one are what it says of itself. Not safe for concurrent use.
 type tapReport struct {
 	passed  int
@@ -24,9 +25,9 @@ type tapTest struct {
 }
 
 // tapLine is the result of one test, with its directive.
-var tapLine = regexp.MustCompile(`^(ok|not ok) \d+ - (.*?)(?: # (SKIP|TODO)\b ?(.*))?$`)
+var tapLine = regexp.MustCompile(`^(ok|not ok) \d+ - (.*?)(?: # (?:time=[\d.]+m?s|(SKIP|TODO)\b ?(.*)))?$`)
 
-// tapPlan says how many tests there were. Node prints it at the end.
+// tapPlan says how many tests there were. Node prints it at the end, Vitest when it has run them all.
 var tapPlan = regexp.MustCompile(`^1\.\.\d+$`)
 
 func (t *tapReport) add(line string) {

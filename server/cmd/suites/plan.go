@@ -23,7 +23,8 @@ const (
 	wholePackage = "./server/testenv"
 )
 
-// plan returns every suite in the order they run: the quick ones first.
+// plan returns every suite in the order they run: the quick ones first. On an idle machine with two cores all of them together
+// have 25 minutes; the times here are what each may take on a loaded one.
 func plan() []suite {
 	return []suite{
 		{"format", "gofumpt and import order of every Go file", 3 * time.Minute, checkFormat},
@@ -34,6 +35,7 @@ func plan() []suite {
 		}},
 		{"sdk-go", "the Go SDK: vet, lint, tests under the race detector", 5 * time.Minute, testGoSDK},
 		{"sdk-ts", "the TypeScript SDK compiles, builds and keeps its promises", 4 * time.Minute, testTypeScript},
+		{"console", "the console: Biome, TypeScript, unit tests, build, size", 5 * time.Minute, testConsole},
 		{"lint", "golangci-lint", 10 * time.Minute, func(ctx context.Context, r *recorder) {
 			r.check(ctx, "golangci-lint", linter, "run", "--color=never", "./...")
 		}},
@@ -46,6 +48,8 @@ func plan() []suite {
 			testWhole(ctx, r, true)
 		}},
 		{"e2e", "curl, swaks, mbsync and the TypeScript SDK against bin/mailserver", 8 * time.Minute, testE2E},
+		{"browser", "the console of bin/mailserver in Chromium", 6 * time.Minute, testBrowser},
+		{"kill", "60 seconds of kills under load, and nothing acknowledged is lost", 6 * time.Minute, testKill},
 	}
 }
 

@@ -124,10 +124,14 @@ func prepared(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// lines runs a command and hands every line of its output, errors among it, to each.
+// lines runs a command and hands every line of its output, errors among it, to each. Standard output that has a place already is
+// left there.
 func lines(cmd *exec.Cmd, each func(string)) error {
 	read, write := io.Pipe()
-	cmd.Stdout, cmd.Stderr = write, write
+	cmd.Stderr = write
+	if cmd.Stdout == nil {
+		cmd.Stdout = write
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
