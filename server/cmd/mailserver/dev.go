@@ -38,8 +38,10 @@ func (c devCmd) Run(ctx context.Context, env environment) error {
 		return interrupted(ctx, err)
 	}
 	info, err := c.prepare(ctx, cfg, a)
-	if err == nil {
-		err = printReady(env, info, a.Moved(), time.Since(begin)) //nolint:forbidigo // as above
+	if err == nil && c.JSON {
+		err = json.NewEncoder(env.stdout).Encode(info)
+	} else if err == nil {
+		err = printReady(env, info, cfg.Outbound.Mode, a.Moved(), time.Since(begin)) //nolint:forbidigo // as above
 	}
 	if err != nil {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
@@ -136,13 +138,13 @@ func (d *devInfo) exports() []byte {
 const readyText = `
 mailserver ready in {{.Seconds}}s    data: {{.Data}}    stop: Ctrl-C    reset: make run RESET=1
 {{range .Moved}}  note: {{.}}
-{{end}}  API        {{.APIURL}}    docs {{.ConsoleURL}}/docs
+{{end}}  Console    {{.ConsoleURL}}    {{.Owner.Email}} / {{.Owner.Password}}
+  API        {{.APIURL}}    docs {{.ConsoleURL}}/docs
   API key    {{.APIKey}}
-  Admin      {{.Owner.Email}} / {{.Owner.Password}}
 {{range .Users}}  User       {{.Email}} / {{.Password}}
-{{end}}  SMTP       {{.Listen.smtp}}    submission {{.Listen.submission}} (STARTTLS), {{.Listen.submissions}} (TLS)
-  IMAP       {{.Listen.imaps}} (TLS), {{.Listen.imap}} (STARTTLS)    certificate {{.CAFile}}
-  Mail to other domains is kept and shown at {{.APIURL}}/sink/messages; nothing leaves this machine.
+{{end}}  SMTP       {{or .Listen.smtp "off"}}    submission {{or .Listen.submission "off"}} (STARTTLS), {{or .Listen.submissions "off"}} (TLS)
+  IMAP       {{or .Listen.imaps "off"}} (TLS), {{or .Listen.imap "off"}} (STARTTLS)    certificate {{.CAFile}}
+  {{.Elsewhere}}
 
 Send one:
   . {{.Data}}/env
@@ -155,8 +157,19 @@ Read it:
 
 `
 
-func printReady(env environment, info *devInfo, moved []string, took time.Duration) error {
-	t, err := template.New("ready").Parse(readyText)
+// elsewhere says what becomes of mail to other domains.
+func elsewhere(mode string, info *devInfo) string {
+	switch mode {
+	case "sink":
+		return "Mail to other domains is kept and shown at " + info.APIURL + "/sink/messages; nothing leaves this machine."
+	case "none":
+		return "Mail to other domains is refused (outbound.mode is none)."
+	}
+	return "Mail to other domains LEAVES this machine (outbound.mode is " + mode + ")."
+}
+
+func printReady(env environment, info *devInfo, mode string, moved []string, took time.Duration) error {
+	t, err := template.New("ready").Option("missingkey=zero").Parse(readyText)
 	if err != nil {
 		return err
 	}
@@ -164,9 +177,10 @@ func printReady(env environment, info *devInfo, moved []string, took time.Durati
 	shown.Data, shown.CAFile = short(info.Data), short(info.CAFile)
 	return t.Execute(env.stdout, struct {
 		*devInfo
-		Seconds string
-		Moved   []string
-	}{&shown, fmt.Sprintf("%.1f", took.Seconds()), moved})
+		Seconds   string
+		Moved     []string
+		Elsewhere string
+	}{&shown, fmt.Sprintf("%.1f", took.Seconds()), moved, elsewhere(mode, info)})
 }
 
 // short gives a path below the working directory as people type it.
