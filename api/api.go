@@ -10,6 +10,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/mailserver-dev/mailserver/server/account"
+	"github.com/mailserver-dev/mailserver/server/bus"
 	"github.com/mailserver-dev/mailserver/server/clock"
 	"github.com/mailserver-dev/mailserver/server/config"
 	"github.com/mailserver-dev/mailserver/server/domain"
@@ -18,6 +19,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/limit"
 	"github.com/mailserver-dev/mailserver/server/mailbox"
 	"github.com/mailserver-dev/mailserver/server/outbound"
+	"github.com/mailserver-dev/mailserver/server/stats"
 )
 
 // Deps are the services that the API offers.
@@ -32,6 +34,8 @@ type Deps struct {
 	Outbound  *outbound.Service
 	Idem      *idem.Keys
 	Limiter   *limit.Limiter
+	Stats     *stats.Service
+	Bus       *bus.Bus
 }
 
 // API is the REST surface.
@@ -41,6 +45,7 @@ type API struct {
 	router  chi.Router
 	budget  *budget
 	effects map[string]render
+	streams *streams
 }
 
 // New registers every operation. Without services it serves only to make the document.
@@ -49,14 +54,14 @@ func New(d Deps) (*API, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &API{Deps: d, effects: map[string]render{}}
+	a := &API{Deps: d, effects: map[string]render{}, streams: newStreams(d.Limits.API)}
 	a.budget = newBudget(int64(d.Limits.API.BodyBudgetBytes), max(a.maxBody(), a.maxBatch()))
 	a.router = a.newRouter()
 	a.huma = humachi.New(a.router, settings())
 	a.huma.UseMiddleware(a.timed, a.authenticate, a.limitRate, a.negotiate, a.receive, a.idempotent)
 	for _, register := range []func(){
 		a.registerAuth, a.registerDomains, a.registerDKIM, a.registerDNSRecords, a.registerUsers, a.registerKeys, a.registerEmails, a.registerBatch, a.registerBlobs, a.registerMailboxes, a.registerMessages,
-		a.registerEvents, a.registerRelay, a.registerQueue, a.registerSink,
+		a.registerEvents, a.registerStream, a.registerStats, a.registerRelay, a.registerQueue, a.registerSink,
 	} {
 		register()
 	}
@@ -102,6 +107,7 @@ func tags() []*huma.Tag {
 		{Name: "mailboxes", Description: "The mailboxes (folders) of a user."},
 		{Name: "messages", Description: "The messages in a mailbox."},
 		{Name: "events", Description: "The ledger: everything that happened, in order."},
+		{Name: "stats", Description: "How the server does: counts, gauges and what waits."},
 		{Name: "queue", Description: "Mail that waits to be sent, and where it goes."},
 		{Name: "sink", Description: "What development mode kept instead of sending it to the internet."},
 	}

@@ -64,6 +64,7 @@ func Codes() []Code {
 		{"invalid-flag", 422, "This is neither a system flag nor a keyword.", "Use letters and digits, or one of the flags in /docs."},
 		{"inbox", 422, "This cannot be done to the inbox.", "Every user keeps an inbox; delete its messages instead."},
 		{"rate-limited", 429, "Too many requests.", "Wait for Retry-After."},
+		{"too-many-streams", 429, "The credential, or the server, has as many event streams open as it may.", "Close one, or use one stream for several types."},
 		{"internal", 500, "The server failed.", "Tell the operator the request id; the log has the cause."},
 		{"key-unavailable", 503, "The master key that seals this server's secrets, or a key file, is not available.", "Tell the operator; the log names the key."},
 		{"signing-key-unavailable", 503, "The key with which mail of the domain is signed cannot be read.", "Tell the operator; the log names the key."},

@@ -22,6 +22,10 @@ func (a *API) patience() time.Duration { return a.Limits.Database.StatementTimeo
 // timed ends the work of an operation that takes too long, as on a database that takes requests and answers none; the client
 // gets 503. Only work that asks the context is ended: the bytes of a download come from a file, so that no stream is cut.
 func (a *API) timed(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().Metadata[metaStream] == true {
+		next(ctx) // it goes on for as long as the client stays, and bounds each of its steps by itself
+		return
+	}
 	within := a.patience()
 	if more, ok := ctx.Operation().Metadata[metaPatience].(time.Duration); ok {
 		within += more

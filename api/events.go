@@ -47,7 +47,7 @@ func (a *API) registerEvents() {
 
 type listEventsInput struct {
 	ListInput
-	Type     []string `query:"type,explode" example:"[\"email.delivered\"]" doc:"Only events of these types; repeat the parameter."`
+	Type     []string `query:"type,explode" example:"[\"email.delivered\"]" doc:"Only events of these types; repeat the parameter. email.* means all that begin with email."`
 	Subject  string   `query:"subject" maxLength:"64" doc:"Only events about this object."`
 	DomainID string   `query:"domain_id" example:"dom_01h455vb4pex5vsknk084sn02q" doc:"Only events of this domain."`
 	Order    string   `query:"order" enum:"oldest,newest" default:"oldest" doc:"Which end to begin at."`

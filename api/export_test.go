@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
@@ -43,4 +44,14 @@ func (b *budget) Take(owner string, held, n int64) error { return b.take(owner, 
 func ReadUntil(until time.Time) error {
 	_, err := (&bodyReader{body: strings.NewReader("x"), until: until}).Read(make([]byte, 1))
 	return err
+}
+
+// Flood writes events to a client until that fails, each write bounded by stall.
+func Flood(w http.ResponseWriter, stall time.Duration) error {
+	f := newFrames(w)
+	f.stall = stall
+	for f.err == nil {
+		f.frame("x.y", "id", strings.Repeat("x", 1000))
+	}
+	return f.err
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/pg"
 	"github.com/mailserver-dev/mailserver/server/pgtest"
 	"github.com/mailserver-dev/mailserver/server/seal"
+	"github.com/mailserver-dev/mailserver/server/stats"
 )
 
 const (
@@ -45,6 +47,7 @@ const (
 type env struct {
 	t         *testing.T
 	url       string
+	stop      func() // ends the server when all requests have ended
 	pool      *pg.Pool
 	api       *api.API
 	idem      *idem.Keys
@@ -52,10 +55,14 @@ type env struct {
 	domains   *domain.Service
 	mailboxes *mailbox.Service
 	outbound  *outbound.Service
+	stats     *stats.Service
+	events    *event.Service
+	bus       *bus.Bus
 	log       *lockedBuffer
 	key       string // a key with every scope
 	owner     string // an access token of the owner
 	ownerID   string
+	refused   atomic.Int64
 	mu        sync.Mutex
 	signIns   map[string]int // by result and protocol
 }
@@ -65,6 +72,11 @@ func (e *env) AuthAttempt(result, protocol string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.signIns[result+" "+protocol]++
+}
+
+// reading is what the node measures of itself.
+func (e *env) reading() stats.Reading {
+	return stats.Reading{Memory: 64 << 20, SMTP: 1, Submission: 2, IMAP: 3, HTTP: 4, Rejected: e.refused.Load()}
 }
 
 func (e *env) counted(what string) int {
@@ -154,12 +166,16 @@ func (e *env) services(log *slog.Logger) api.Deps {
 		Clock: clk, Log: log, Bodies: bodies, Domains: e.domains, Accounts: e.accounts, Mailboxes: e.mailboxes, Metrics: metrics,
 	})
 	e.outbound = outbound.New(outbound.Config{Hostname: "mx.a.test", Mode: outbound.ModeSink, MaxBytes: 35 << 20, RecipientsAPI: 100}, outbound.Deps{
-		Pool: e.pool, Clock: clk, Log: log, Bodies: bodies, Domains: e.domains, Accounts: e.accounts, Local: in, Metrics: metrics,
+		Pool: e.pool, Clock: clk, Log: log, Bodies: bodies, Domains: e.domains, Accounts: e.accounts, Local: in, Metrics: metrics, Bus: b,
+	})
+	e.bus, e.events = b, events
+	e.stats = stats.New(stats.Config{Node: "one", Version: "1.0.0", StartedAt: clk.Now(), Read: e.reading}, stats.Deps{
+		Pool: e.pool, Clock: clk, Log: log, Bus: b, Domains: e.domains, Accounts: e.accounts, Mailboxes: e.mailboxes, Outbound: e.outbound,
 	})
 	limits := config.Default(config.Dev).Limits
 	return api.Deps{
 		Clock: clk, Log: log, Limits: limits, Accounts: e.accounts, Domains: e.domains, Events: events, Mailboxes: e.mailboxes,
-		Outbound: e.outbound, Idem: e.idem, Limiter: limiter,
+		Outbound: e.outbound, Idem: e.idem, Limiter: limiter, Stats: e.stats, Bus: b,
 	}
 }
 
@@ -187,7 +203,8 @@ func (e *env) serve(deps api.Deps) {
 		e.t.Fatal(err)
 	}
 	server := httptest.NewServer(r)
-	e.t.Cleanup(server.Close)
+	e.stop = sync.OnceFunc(server.Close)
+	e.t.Cleanup(e.stop)
 	e.url = server.URL
 }
 
@@ -246,8 +263,10 @@ func (e *env) send(req *http.Request) *answer {
 		e.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	content, err := io.ReadAll(res.Body)
-	if err != nil {
+	var content []byte
+	if res.Header.Get("Content-Type") == "text/event-stream" && req.Method == http.MethodGet {
+		content = firstFrame(e.t, res.Body) // it goes on for ever
+	} else if content, err = io.ReadAll(res.Body); err != nil {
 		e.t.Fatal(err)
 	}
 	return &answer{t: e.t, what: req.Method + " " + req.URL.Path, status: res.StatusCode, header: res.Header, body: content}

@@ -21,6 +21,7 @@ const (
 	metaWhole  = "whole"  // true when the operation reads its JSON itself
 	metaTest   = "test"   // true when a test key may do it, besides reading
 	metaAsked  = "asked"  // true when a POST only asks: repeating it does nothing, and an old answer would be a wrong one
+	metaStream = "stream" // true when the answer goes on for as long as the client stays
 	// metaPatience is the time that the operation may take beyond an ordinary one.
 	metaPatience = "patience"
 )

@@ -147,7 +147,8 @@ func TestListsNeverShowWhatAFilterOfAnotherDomainAsksFor_S43(t *testing.T) {
 			"/v1/emails?domain_id=" + b.domain, "/v1/emails?recipient=bob@" + marker + ".test", "/v1/events?domain_id=" + b.domain,
 			"/v1/events?subject=" + b.email, "/v1/sink/messages?to=far@elsewhere.test",
 			"/v1/queue/entries?domain_id=" + b.domain, "/v1/queue/entries?destination=" + b.destination, "/v1/queue/entries?email_id=" + b.email,
-			"/v1/queue/destinations?domain_id=" + b.domain, "/v1/queue/destinations",
+			"/v1/queue/destinations?domain_id=" + b.domain, "/v1/queue/destinations", "/v1/stats/overview?domain_id=" + b.domain,
+			"/v1/stats/timeseries?domain_id=" + b.domain,
 		} {
 			got := e.call(token, "GET", path, nil)
 			if got.status != 200 && got.status != 403 && got.status != 404 || bytes.Contains(got.body, []byte(marker)) ||

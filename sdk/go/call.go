@@ -17,6 +17,7 @@ type call struct {
 	header http.Header
 	stream bool // the body goes to the caller unread
 	upload bool // the body of the request may be large
+	once   bool // the caller repeats it itself, and bounds its time
 	tags   []*string
 }
 
@@ -69,6 +70,9 @@ func callOf(ctx context.Context) *call {
 
 // streamed leaves the body of the answer to the caller.
 func streamed(c *call) { c.stream = true }
+
+// endless leaves repetition and time to the caller.
+func endless(c *call) { c.once = true }
 
 // patient gives a large body the time it needs.
 func patient(c *call) { c.upload = true }

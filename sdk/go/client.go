@@ -31,6 +31,7 @@ type Client struct {
 	Mailboxes Mailboxes
 	Messages  Messages
 	Sink      Sink
+	Stats     Stats
 
 	api *api.ClientWithResponses
 }
@@ -49,7 +50,7 @@ func WithHTTPClient(c *http.Client) Option { return func(t *transport) { t.http 
 func WithRetries(n int) Option { return func(t *transport) { t.retries = max(n, 0) } }
 
 // WithTimeout bounds each attempt of a request, body included; 2 minutes without this option. Uploads and batches may take 10 minutes,
-// and downloads are bounded by the context alone once they have begun. The context bounds the whole, repetitions and pauses included.
+// and downloads and streams are bounded by the context alone once they have begun. The context bounds the whole, repetitions and pauses included.
 func WithTimeout(d time.Duration) Option { return func(t *transport) { t.timeout = d } }
 
 // WithUserAgent puts the name of your program before that of the SDK.
@@ -84,7 +85,7 @@ func New(serverURL string, options ...Option) (*Client, error) {
 	}
 	return &Client{
 		api: raw, Domains: Domains{raw}, Users: Users{raw}, APIKeys: APIKeys{raw}, DKIM: DKIM{raw}, Emails: Emails{raw}, Blobs: Blobs{raw},
-		Queue: Queue{raw}, Events: Events{raw}, Mailboxes: Mailboxes{raw}, Messages: Messages{raw}, Sink: Sink{raw},
+		Queue: Queue{raw}, Events: Events{raw}, Mailboxes: Mailboxes{raw}, Messages: Messages{raw}, Sink: Sink{raw}, Stats: Stats{raw},
 	}, nil
 }
 

@@ -106,6 +106,8 @@ const (
 	CodeInbox = "inbox"
 	// Too many requests.
 	CodeRateLimited = "rate-limited"
+	// The credential, or the server, has as many event streams open as it may.
+	CodeTooManyStreams = "too-many-streams"
 	// The server failed.
 	CodeInternal = "internal"
 	// The master key that seals this server's secrets, or a key file, is not available.

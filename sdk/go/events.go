@@ -9,12 +9,12 @@ import (
 	"github.com/mailserver-dev/mailserver/sdk/go/api"
 )
 
-// Events are the ledger: everything that happened, in order.
+// Events are the ledger: everything that happened, in order, and everything that happens.
 type Events struct{ api *api.ClientWithResponses }
 
 // ListEvents narrows a list of events; zero fields do not. Limit is the size of a page, 50 when 0.
 type ListEvents struct {
-	Types    []string // such as email.delivered
+	Types    []string // such as email.delivered, or email.*
 	Subject  string   // the id of the object that they are about
 	DomainID string
 	Newest   bool // newest first; oldest first when false

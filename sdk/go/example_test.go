@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/sdk/go"
 )
@@ -107,4 +108,38 @@ func ExampleDomains_All() {
 	slices.Sort(names)
 	fmt.Println(names)
 	// Output: [one.test two.test]
+}
+
+func ExampleEvents_Stream() {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, opening+happened(1)+"event: stats.tick\ndata: {\"queue\":{\"queued\":2}}\n\n")
+	}))
+	defer s.Close()
+	client, err := mailserver.New(s.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	watch := mailserver.StreamEvents{Types: []string{"email.*", mailserver.StreamTick}}
+	for event, err := range client.Events.Stream(ctx, watch) {
+		if err != nil {
+			fmt.Println(err) // the end of the context, or a problem that waiting does not solve
+			return
+		}
+		switch {
+		case event.Event != nil:
+			fmt.Println(event.Type, event.Event.Subject)
+		case event.Stats != nil:
+			fmt.Println(event.Stats.Queue.Queued, "wait")
+			return
+		case event.Type == mailserver.StreamReset:
+			fmt.Println("too much was missed: read your lists anew")
+		}
+	}
+	// Output:
+	// email.delivered eml_1
+	// 2 wait
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mailserver-dev/mailserver/sdk/go"
 	"github.com/mailserver-dev/mailserver/sdk/go/api"
@@ -222,6 +223,41 @@ func TestWaitEndsWhenTheEmailHasEnded(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestStatsAreAskedForAsTheContractSays(t *testing.T) {
+	t.Parallel()
+	s := &script{steps: []step{
+		{status: 200, body: `{"at":"2026-11-25T15:00:00Z","domains":2,"last_minute":{"delivered":7,"rejected":null},"queue":{"queued":3}}`},
+		{status: 200, body: `{"step":"hour","series":[{"metric":"delivered","kind":"count","unit":"recipients","points":[{"at":"2026-11-25T15:00:00Z","value":null}]}]}`},
+		{status: 200, body: `{"step":"minute","series":[]}`},
+	}}
+	c := client(t, s)
+	overview, err := c.Stats.Overview(t.Context(), "")
+	if err != nil || overview.Domains != 2 || overview.LastMinute.Delivered != 7 || !overview.LastMinute.Rejected.IsNull() || overview.Queue.Queued != 3 || overview.Server != nil {
+		t.Errorf("%+v, %v", overview, err)
+	}
+	series, err := c.Stats.Timeseries(t.Context(), mailserver.Timeseries{
+		Metrics: []mailserver.StatsSeriesMetric{mailserver.StatsSeriesMetricDelivered, mailserver.StatsSeriesMetricQueueDepth}, Step: mailserver.StatsTimeseriesStepHour,
+		From: time.Date(2026, 11, 24, 16, 0, 0, 0, time.FixedZone("", 3600)), To: time.Date(2026, 11, 25, 15, 0, 0, 0, time.UTC), DomainID: "dom_1",
+	})
+	if err != nil || len(series.Series) != 1 || series.Series[0].Unit != mailserver.StatsSeriesUnitRecipients || !series.Series[0].Points[0].Value.IsNull() {
+		t.Errorf("%+v, %v", series, err)
+	}
+	if _, err := c.Stats.Timeseries(t.Context(), mailserver.Timeseries{}); err != nil {
+		t.Error(err)
+	}
+	for i, want := range []string{
+		"/v1/stats/overview",
+		"/v1/stats/timeseries?domain_id=dom_1&from=2026-11-24T16%3A00%3A00%2B01%3A00&metric=delivered&metric=queue_depth&step=hour&to=2026-11-25T15%3A00%3A00Z",
+		"/v1/stats/timeseries",
+	} {
+		u := *s.seen[i].URL
+		u.RawQuery = u.Query().Encode() // in the order of names
+		if got := u.RequestURI(); got != want {
+			t.Errorf("asked for %s, want %s", got, want)
+		}
+	}
 }
 
 // A program must not have to leave the SDK for one operation. Browser sessions are not for programs.

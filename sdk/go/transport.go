@@ -53,7 +53,7 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 			return res, nil
 		}
 		pause, again := t.pause(req, err, attempt)
-		if !again {
+		if !again || c.once {
 			return nil, err
 		}
 		uncertain = uncertain || !refused(err)
@@ -102,7 +102,13 @@ func (t *transport) attempt(req *http.Request, c *call) (*http.Response, error) 
 		timeout = max(timeout, uploadTimeout)
 	}
 	timer := time.AfterFunc(timeout, func() { cancel(fmt.Errorf("%w (%s)", errTimeout, timeout)) })
-	res, err := t.http.Do(req.WithContext(ctx))
+	client := t.http
+	if c.once {
+		lasting := *t.http
+		lasting.Timeout = 0 // it would end the body too
+		client = &lasting
+	}
+	res, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		timer.Stop()
 		err = explain(ctx, err)

@@ -23,6 +23,9 @@ func Account(id mail.UserID) string { return "account:" + id.UUID() }
 // Credentials names the topic of a user's password, role and status: open sessions ask again whether they may go on (S-24).
 func Credentials(id mail.UserID) string { return "credentials:" + id.UUID() }
 
+// Key names the topic of an API key: it was revoked, and streams that it opened ask again whether they may go on.
+func Key(id mail.KeyID) string { return "key:" + id.UUID() }
+
 // Bus hands notices from publishers to subscribers of one process. All methods may be called from many goroutines at once.
 type Bus struct {
 	seed   maphash.Seed

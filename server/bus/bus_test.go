@@ -71,7 +71,7 @@ func TestTopicsOfDifferentThingsNeverCollide(t *testing.T) {
 	t.Parallel()
 	id := mail.UserID{}.New(time.Unix(1, 0))
 	seen := map[string]bool{}
-	for _, topic := range []string{bus.Events, bus.Mailbox(1), bus.Mailbox(11), bus.Account(id), bus.Credentials(id)} {
+	for _, topic := range []string{bus.Events, bus.Mailbox(1), bus.Mailbox(11), bus.Account(id), bus.Credentials(id), bus.Key(mail.KeyID(id))} {
 		if seen[topic] {
 			t.Fatalf("topic %q names two things", topic)
 		}

@@ -5,6 +5,8 @@
 // number of writers and nodes. The price is that an event may be seen a little after its commit, when an older transaction is
 // still running.
 //
+// Whoever follows reads a Feed: all feeds of a node share one reader of the ledger's end.
+//
 // The ledger is partitioned by day; the keeper makes partitions ahead and drops them whole. The package decides who may read
 // which events. It must not know what an event means.
 package event

@@ -5,4 +5,6 @@ const (
 	SQLForward  = sqlForward
 	SQLBackward = sqlBackward
 	SQLSubject  = sqlSubject
+	SQLWindow   = sqlWindow
+	SQLCount    = sqlCount
 )

@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func (s *Service) DropBefore(ctx context.Context, before time.Time) (dropped int
 			if err != nil || date.Add(day).After(before) {
 				continue
 			}
-			if _, err := tx.Exec(ctx, "DROP TABLE "+partitionPrefix+date.Format(partitionDay)); err != nil {
+			if err := dropPartition(ctx, tx, date); err != nil {
 				return err
 			}
 			dropped++
@@ -65,6 +66,21 @@ func (s *Service) DropBefore(ctx context.Context, before time.Time) (dropped int
 		return nil
 	})
 	return dropped, pg.Fault(err)
+}
+
+// dropPartition notes the place of the newest event that goes, for readers that stand before it.
+func dropPartition(ctx context.Context, tx pgx.Tx, date time.Time) error {
+	table := partitionPrefix + date.Format(partitionDay)
+	var last Cursor
+	err := tx.QueryRow(ctx, "SELECT xid, id FROM "+table+" ORDER BY xid DESC, id DESC LIMIT 1").Scan(&last.xid, &last.id)
+	if err == nil {
+		_, err = tx.Exec(ctx, sqlRaiseFloor, last.xid, uuidOf(last.id))
+	}
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	_, err = tx.Exec(ctx, "DROP TABLE "+table)
+	return err
 }
 
 func lockPartitions(ctx context.Context, tx pgx.Tx) (map[string]bool, error) {

@@ -150,6 +150,9 @@ FROM generate_series(0, 99999) i`, noon().Add(-3*24*time.Hour))
 	for _, generic := range []bool{false, true} {
 		checkPlan(t, explain(t, pool, generic, event.SQLForward, "'250'"+rest), "_xid_id_idx", true)
 		checkPlan(t, explain(t, pool, generic, event.SQLBackward, "'250'"+rest), "_xid_id_idx", true)
+		// What was found in order and kept may be sorted once more.
+		checkPlan(t, explain(t, pool, generic, event.SQLWindow, "'250'"+rest), "_xid_id_idx", false)
+		checkPlan(t, explain(t, pool, generic, event.SQLCount, "'250', '00000000-0000-0000-0000-000000000000', 5000"), "_xid_id_idx", false)
 		// The few events of one object may be sorted.
 		checkPlan(t, explain(t, pool, generic, event.SQLSubject, "'0'"+rest+", 'msg_77'"), "_subject_xid_id_idx", false)
 	}

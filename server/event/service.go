@@ -2,10 +2,8 @@ package event
 
 import (
 	"context"
-	"iter"
 	"log/slog"
 	"math"
-	"time"
 
 	"github.com/mailserver-dev/mailserver/server/bus"
 	"github.com/mailserver-dev/mailserver/server/clock"
@@ -14,13 +12,10 @@ import (
 	"github.com/mailserver-dev/mailserver/server/pg"
 )
 
-// Sizes of a page, and how long a follower waits before it looks without having been woken. The first wait is short because
-// the wake-up may come before an older transaction has ended, which hides the event until then.
+// Sizes of a page.
 const (
 	limitDefault = 50
 	limitMost    = 1000
-	pollFirst    = 50 * time.Millisecond
-	pollMost     = time.Second
 	maxXID       = math.MaxInt64
 )
 
@@ -30,11 +25,12 @@ type Service struct {
 	clk  clock.Clock
 	bus  *bus.Bus
 	log  *slog.Logger
+	tail *tail
 }
 
 // New returns the reader of the ledger. The bus wakes followers.
 func New(pool *pg.Pool, clk clock.Clock, b *bus.Bus, log *slog.Logger) *Service {
-	return &Service{pool: pool, clk: clk, bus: b, log: log}
+	return &Service{pool: pool, clk: clk, bus: b, log: log, tail: &tail{}}
 }
 
 // Query says which events are wanted. Zero fields do not restrict.
@@ -43,7 +39,7 @@ type Query struct {
 	After Cursor
 	// Newest walks from the newest to the oldest; otherwise the walk follows time. The events of a Subject always follow time.
 	Newest bool
-	// Types are exact types, joined by or.
+	// Types are exact types, or "email.*" for all that begin with "email.", joined by or.
 	Types []string
 	// Subject is the object that the events are about.
 	Subject string
@@ -91,51 +87,6 @@ func (s *Service) List(ctx context.Context, p mail.Principal, q Query) (Page, er
 func (s *Service) End(ctx context.Context) (Cursor, error) {
 	c, err := selectEnd(ctx, s.pool)
 	return c, pg.Fault(err)
-}
-
-// Follow gives the events after q.After as they come, until the context ends or the caller stops. It yields an error once and
-// ends; the caller may follow again from the last cursor that it has. Newest and Limit of q are not looked at.
-func (s *Service) Follow(ctx context.Context, p mail.Principal, q Query) iter.Seq2[Event, error] {
-	q.Newest, q.Limit = false, limitMost
-	return func(yield func(Event, error) bool) {
-		sub := s.bus.Subscribe(bus.Events)
-		defer sub.Close()
-		poll := pollFirst
-		for {
-			page, err := s.List(ctx, p, q)
-			if err != nil {
-				yield(Event{}, err)
-				return
-			}
-			for _, e := range page.Items {
-				if !yield(e, nil) {
-					return
-				}
-			}
-			q.After = page.Next
-			if page.More {
-				continue
-			}
-			if poll, err = s.wait(ctx, sub, poll); err != nil {
-				yield(Event{}, err)
-				return
-			}
-		}
-	}
-}
-
-// wait returns when the follower should look again, and how long to wait the next time if nothing comes.
-func (s *Service) wait(ctx context.Context, sub *bus.Sub, poll time.Duration) (time.Duration, error) {
-	timer := s.clk.NewTimer(poll)
-	defer timer.Stop()
-	select {
-	case <-sub.C:
-		return pollFirst, nil
-	case <-timer.C():
-		return min(2*poll, pollMost), nil
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
 }
 
 // Wake makes followers look again. Whoever appended calls it after the commit.

@@ -3,6 +3,7 @@ package event
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,14 +24,14 @@ FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::uuid[], $5::uuid[], $
 const sqlForward = `
 SELECT xid, id, at, type, domain_id, account_id, subject, data FROM event
 WHERE (xid, id) > ($1::xid8, $2::uuid) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-	AND ($3::text[] IS NULL OR type = ANY ($3)) AND ($4::uuid IS NULL OR domain_id = $4)
+	AND ($3::text[] IS NULL OR type LIKE ANY ($3)) AND ($4::uuid IS NULL OR domain_id = $4)
 	AND ($5::boolean OR domain_id = ANY ($6::uuid[]) OR account_id = $7::uuid)
 ORDER BY xid, id LIMIT $8`
 
 const sqlBackward = `
 SELECT xid, id, at, type, domain_id, account_id, subject, data FROM event
 WHERE (xid, id) < ($1::xid8, $2::uuid) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-	AND ($3::text[] IS NULL OR type = ANY ($3)) AND ($4::uuid IS NULL OR domain_id = $4)
+	AND ($3::text[] IS NULL OR type LIKE ANY ($3)) AND ($4::uuid IS NULL OR domain_id = $4)
 	AND ($5::boolean OR domain_id = ANY ($6::uuid[]) OR account_id = $7::uuid)
 ORDER BY xid DESC, id DESC LIMIT $8`
 
@@ -38,9 +39,29 @@ ORDER BY xid DESC, id DESC LIMIT $8`
 const sqlSubject = `
 SELECT xid, id, at, type, domain_id, account_id, subject, data FROM event
 WHERE subject = $9 AND (xid, id) > ($1::xid8, $2::uuid) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-	AND ($3::text[] IS NULL OR type = ANY ($3)) AND ($4::uuid IS NULL OR domain_id = $4)
+	AND ($3::text[] IS NULL OR type LIKE ANY ($3)) AND ($4::uuid IS NULL OR domain_id = $4)
 	AND ($5::boolean OR domain_id = ANY ($6::uuid[]) OR account_id = $7::uuid)
 ORDER BY xid, id LIMIT $8`
+
+// One step through a part of the ledger in which little may be wanted: it looks at $8 events and gives what is wanted of them, and
+// the last one in any case, so that the next step goes on from there.
+const sqlWindow = `
+WITH w AS MATERIALIZED (
+	SELECT xid, id, at, type, domain_id, account_id, subject, data FROM event
+	WHERE (xid, id) > ($1::xid8, $2::uuid) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+	ORDER BY xid, id LIMIT $8)
+SELECT w.xid, w.id, w.at, w.type, w.domain_id, w.account_id, w.subject, w.data, f.fits
+FROM w CROSS JOIN LATERAL (SELECT COALESCE(
+	($3::text[] IS NULL OR w.type LIKE ANY ($3)) AND ($4::uuid IS NULL OR w.domain_id = $4)
+	AND ($5::boolean OR w.domain_id = ANY ($6::uuid[]) OR w.account_id = $7::uuid), false) AS fits) f
+WHERE f.fits OR (w.xid, w.id) = (SELECT l.xid, l.id FROM w l ORDER BY l.xid DESC, l.id DESC LIMIT 1)
+ORDER BY w.xid, w.id`
+
+// The floor is the place of the newest event that was dropped; a place beyond every transaction is none of this ledger.
+const sqlKept = `
+SELECT (f.xid, f.id) <= ($1::xid8, $2::uuid) AND $1::xid8 <= pg_snapshot_xmax(pg_current_snapshot()) FROM event_floor f`
+
+const sqlRaiseFloor = `UPDATE event_floor SET xid = $1, id = $2 WHERE (xid, id) < ($1::xid8, $2::uuid)`
 
 // Everything from here on belongs to a transaction that is not finished, or has not begun.
 const sqlEnd = `SELECT pg_snapshot_xmin(pg_current_snapshot())`
@@ -106,6 +127,9 @@ func appendArgs(now time.Time, events []Event) ([]any, error) {
 // uuid is an id as a parameter; the zero id is NULL.
 func uuid[K mail.Kind](id mail.ID[K]) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: !id.IsZero()} }
 
+// uuidOf is an id as a parameter that is never NULL.
+func uuidOf(id mail.EventID) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: true} }
+
 // view says which rows a principal sees.
 type view struct {
 	all     bool
@@ -129,12 +153,7 @@ func selectEvents(ctx context.Context, q pg.Querier, v view, query Query) ([]Eve
 			from = Cursor{xid: maxXID}
 		}
 	}
-	var types []string
-	if len(query.Types) > 0 {
-		types = query.Types
-	}
-	args := append([]any{from.xid, pgtype.UUID{Bytes: from.id, Valid: true}, types, uuid(query.Domain)}, v.args()...)
-	args = append(args, query.Limit)
+	args := query.args(from, v)
 	if query.Subject != "" {
 		sql, args = sqlSubject, append(args, query.Subject)
 	}
@@ -143,6 +162,54 @@ func selectEvents(ctx context.Context, q pg.Querier, v view, query Query) ([]Eve
 		return nil, err
 	}
 	return pgx.CollectRows(rows, scanEvent)
+}
+
+// args are the parameters that the walks share.
+func (q Query) args(from Cursor, v view) []any {
+	args := append([]any{from.xid, uuidOf(from.id), patterns(q.Types), uuid(q.Domain)}, v.args()...)
+	return append(args, q.Limit)
+}
+
+// patterns turns types into patterns of LIKE; nil for none.
+func patterns(types []string) []string {
+	var out []string
+	escape := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+	for _, t := range types {
+		begin, ok := strings.CutSuffix(t, ".*")
+		p := escape.Replace(begin)
+		if ok {
+			p += ".%"
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// selectWindow looks at the next query.Limit events and gives those that are wanted, and the place after all of them.
+func selectWindow(ctx context.Context, q pg.Querier, v view, query Query) (items []Event, next Cursor, err error) {
+	next = query.After
+	rows, err := q.Query(ctx, sqlWindow, query.args(query.After, v)...)
+	if err != nil {
+		return nil, next, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e Event
+		var data []byte
+		var fits bool
+		if err := rows.Scan(&e.Cursor.xid, &e.ID, &e.At, &e.Type, &e.Domain, &e.Account, &e.Subject, &data, &fits); err != nil {
+			return nil, query.After, err
+		}
+		e.At, e.Cursor.id = e.At.UTC(), e.ID
+		if next = e.Cursor; !fits {
+			continue
+		}
+		if err := json.Unmarshal(data, &e.Data); err != nil {
+			return nil, query.After, err
+		}
+		items = append(items, e)
+	}
+	return items, next, rows.Err()
 }
 
 func scanEvent(row pgx.CollectableRow) (Event, error) {

@@ -42,6 +42,8 @@ type Principal struct {
 	// Epoch is the user's auth_epoch at sign-in: it rises with every change of password, role or status, and ends what was let in
 	// before. 0 is unknown.
 	Epoch int
+	// Session is the browser session behind the request; zero for others.
+	Session SessionID
 	// Remote is the client's address, for audit and limits.
 	Remote netip.Addr
 	// Job names an inner actor ("reconciler"); it may do everything.

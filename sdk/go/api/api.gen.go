@@ -181,6 +181,7 @@ const (
 	ScopeQueueRead       Scope = "queue:read"
 	ScopeQueueWrite      Scope = "queue:write"
 	ScopeSinkRead        Scope = "sink:read"
+	ScopeStatsRead       Scope = "stats:read"
 	ScopeUsersRead       Scope = "users:read"
 	ScopeUsersWrite      Scope = "users:write"
 )
@@ -188,6 +189,45 @@ const (
 // Defines values for SessionTokenType.
 const (
 	SessionTokenTypeBearer SessionTokenType = "Bearer"
+)
+
+// Defines values for StatsSeriesKind.
+const (
+	StatsSeriesKindCount StatsSeriesKind = "count"
+	StatsSeriesKindGauge StatsSeriesKind = "gauge"
+)
+
+// Defines values for StatsSeriesMetric.
+const (
+	StatsSeriesMetricAccepted              StatsSeriesMetric = "accepted"
+	StatsSeriesMetricBounced               StatsSeriesMetric = "bounced"
+	StatsSeriesMetricConnectionsHTTP       StatsSeriesMetric = "connections_http"
+	StatsSeriesMetricConnectionsIMAP       StatsSeriesMetric = "connections_imap"
+	StatsSeriesMetricConnectionsSMTP       StatsSeriesMetric = "connections_smtp"
+	StatsSeriesMetricConnectionsSubmission StatsSeriesMetric = "connections_submission"
+	StatsSeriesMetricDeferred              StatsSeriesMetric = "deferred"
+	StatsSeriesMetricDelivered             StatsSeriesMetric = "delivered"
+	StatsSeriesMetricFailed                StatsSeriesMetric = "failed"
+	StatsSeriesMetricLoginsFailed          StatsSeriesMetric = "logins_failed"
+	StatsSeriesMetricMemoryBytes           StatsSeriesMetric = "memory_bytes"
+	StatsSeriesMetricQueueDepth            StatsSeriesMetric = "queue_depth"
+	StatsSeriesMetricReceived              StatsSeriesMetric = "received"
+	StatsSeriesMetricRejected              StatsSeriesMetric = "rejected"
+)
+
+// Defines values for StatsSeriesUnit.
+const (
+	StatsSeriesUnitBytes       StatsSeriesUnit = "bytes"
+	StatsSeriesUnitConnections StatsSeriesUnit = "connections"
+	StatsSeriesUnitEvents      StatsSeriesUnit = "events"
+	StatsSeriesUnitRecipients  StatsSeriesUnit = "recipients"
+)
+
+// Defines values for StatsTimeseriesStep.
+const (
+	StatsTimeseriesStepDay    StatsTimeseriesStep = "day"
+	StatsTimeseriesStepHour   StatsTimeseriesStep = "hour"
+	StatsTimeseriesStepMinute StatsTimeseriesStep = "minute"
 )
 
 // Defines values for UserRole.
@@ -213,6 +253,32 @@ const (
 const (
 	ListEventsParamsOrderNewest ListEventsParamsOrder = "newest"
 	ListEventsParamsOrderOldest ListEventsParamsOrder = "oldest"
+)
+
+// Defines values for GetStatsTimeseriesParamsMetric.
+const (
+	GetStatsTimeseriesParamsMetricAccepted              GetStatsTimeseriesParamsMetric = "accepted"
+	GetStatsTimeseriesParamsMetricBounced               GetStatsTimeseriesParamsMetric = "bounced"
+	GetStatsTimeseriesParamsMetricConnectionsHTTP       GetStatsTimeseriesParamsMetric = "connections_http"
+	GetStatsTimeseriesParamsMetricConnectionsIMAP       GetStatsTimeseriesParamsMetric = "connections_imap"
+	GetStatsTimeseriesParamsMetricConnectionsSMTP       GetStatsTimeseriesParamsMetric = "connections_smtp"
+	GetStatsTimeseriesParamsMetricConnectionsSubmission GetStatsTimeseriesParamsMetric = "connections_submission"
+	GetStatsTimeseriesParamsMetricDeferred              GetStatsTimeseriesParamsMetric = "deferred"
+	GetStatsTimeseriesParamsMetricDelivered             GetStatsTimeseriesParamsMetric = "delivered"
+	GetStatsTimeseriesParamsMetricFailed                GetStatsTimeseriesParamsMetric = "failed"
+	GetStatsTimeseriesParamsMetricLoginsFailed          GetStatsTimeseriesParamsMetric = "logins_failed"
+	GetStatsTimeseriesParamsMetricMemoryBytes           GetStatsTimeseriesParamsMetric = "memory_bytes"
+	GetStatsTimeseriesParamsMetricQueueDepth            GetStatsTimeseriesParamsMetric = "queue_depth"
+	GetStatsTimeseriesParamsMetricReceived              GetStatsTimeseriesParamsMetric = "received"
+	GetStatsTimeseriesParamsMetricRejected              GetStatsTimeseriesParamsMetric = "rejected"
+)
+
+// Defines values for GetStatsTimeseriesParamsStep.
+const (
+	GetStatsTimeseriesParamsStepAuto   GetStatsTimeseriesParamsStep = "auto"
+	GetStatsTimeseriesParamsStepDay    GetStatsTimeseriesParamsStep = "day"
+	GetStatsTimeseriesParamsStepHour   GetStatsTimeseriesParamsStep = "hour"
+	GetStatsTimeseriesParamsStepMinute GetStatsTimeseriesParamsStep = "minute"
 )
 
 // APIKey A program's credential without its secret.
@@ -2054,6 +2120,240 @@ type SinkMessagePage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// StatsConnections How many connections are open.
+type StatsConnections struct {
+	// HTTP Connections to API and console, this one included.
+	//
+	// Examples: 3
+	HTTP int64 `json:"http"`
+
+	// IMAP Connections of mail programs.
+	//
+	// Examples: 14
+	IMAP int64 `json:"imap"`
+
+	// SMTP Connections of other servers.
+	//
+	// Examples: 2
+	SMTP int64 `json:"smtp"`
+
+	// Submission Connections of senders.
+	//
+	// Examples: 1
+	Submission int64 `json:"submission"`
+}
+
+// StatsCounts How often what happened in a stretch of time.
+type StatsCounts struct {
+	// Accepted Emails that were taken to be sent.
+	//
+	// Examples: 80
+	Accepted int64 `json:"accepted"`
+
+	// Bounced Recipients that can never be delivered.
+	//
+	// Examples: 1
+	Bounced int64 `json:"bounced"`
+
+	// Deferred Attempts that failed and are repeated.
+	//
+	// Examples: 3
+	Deferred int64 `json:"deferred"`
+
+	// Delivered Recipients whose server has the email.
+	//
+	// Examples: 95
+	Delivered int64 `json:"delivered"`
+
+	// Failed Recipients that were given up.
+	//
+	// Examples: 0
+	Failed int64 `json:"failed"`
+
+	// LoginsFailed Failed sign-ins to existing users.
+	//
+	// Examples: 2
+	LoginsFailed int64 `json:"logins_failed"`
+
+	// Received Letters that came in and were filed, one for each recipient.
+	//
+	// Examples: 120
+	Received int64 `json:"received"`
+
+	// Rejected Messages and recipients that were refused at the door. They belong to no domain: null unless the counts are those of the whole server.
+	//
+	// Examples: 7
+	Rejected nullable.Nullable[int64] `json:"rejected"`
+}
+
+// StatsOverview How the server does now.
+type StatsOverview struct {
+	// At When the numbers were read.
+	//
+	// Examples: 2026-11-25T15:00:00Z
+	At time.Time `json:"at"`
+
+	// Domains How many domains there are.
+	//
+	// Examples: 2
+	Domains int64 `json:"domains"`
+
+	// LastDay The last 24 hours, the running minute included.
+	LastDay StatsCounts `json:"last_day"`
+
+	// LastHour The last 60 minutes, the running one included.
+	LastHour StatsCounts `json:"last_hour"`
+
+	// LastMinute The minute that is running and the one before it.
+	LastMinute StatsCounts `json:"last_minute"`
+
+	// PreviousDay The 24 hours before those, to compare with.
+	PreviousDay StatsCounts `json:"previous_day"`
+
+	// Queue What waits to be sent.
+	Queue  StatsQueue   `json:"queue"`
+	Server *StatsServer `json:"server,omitempty"`
+
+	// StorageBytes The octets of their mail.
+	//
+	// Examples: 104857600
+	StorageBytes int64 `json:"storage_bytes"`
+
+	// Users How many users there are.
+	//
+	// Examples: 12
+	Users int64 `json:"users"`
+}
+
+// StatsPoint One value of a series.
+type StatsPoint struct {
+	// At The beginning of the stretch of time.
+	//
+	// Examples: 2026-11-25T15:00:00Z
+	At time.Time `json:"at"`
+
+	// Value The count, or the mean of the samples; null when there is none.
+	//
+	// Examples: 4
+	Value nullable.Nullable[int64] `json:"value"`
+}
+
+// StatsQueue What waits to be sent.
+type StatsQueue struct {
+	// Deferred Recipients between two attempts.
+	//
+	// Examples: 2
+	Deferred int64 `json:"deferred"`
+
+	// DestinationsPaused Destinations to which nothing is sent now: held, with an open breaker, or on their own request.
+	//
+	// Examples: 0
+	DestinationsPaused int64 `json:"destinations_paused"`
+
+	// Held Recipients that are held one by one.
+	//
+	// Examples: 0
+	Held int64 `json:"held"`
+
+	// Queued Recipients before their first attempt.
+	//
+	// Examples: 3
+	Queued int64 `json:"queued"`
+
+	// Sending Recipients to whom a worker is sending.
+	//
+	// Examples: 1
+	Sending int64 `json:"sending"`
+}
+
+// StatsSeries One metric over time.
+type StatsSeries struct {
+	// Kind count: how often it happened in each stretch; gauge: how much there was.
+	//
+	// Examples: count
+	Kind StatsSeriesKind `json:"kind"`
+
+	// Metric What is shown.
+	//
+	// Examples: received
+	Metric StatsSeriesMetric `json:"metric"`
+
+	// Points One point for each stretch, oldest first.
+	Points []StatsPoint `json:"points"`
+
+	// Unit What is counted.
+	//
+	// Examples: events
+	Unit StatsSeriesUnit `json:"unit"`
+}
+
+// StatsSeriesKind count: how often it happened in each stretch; gauge: how much there was.
+//
+// Examples: count
+type StatsSeriesKind string
+
+// StatsSeriesMetric What is shown.
+//
+// Examples: received
+type StatsSeriesMetric string
+
+// StatsSeriesUnit What is counted.
+//
+// Examples: events
+type StatsSeriesUnit string
+
+// StatsServer The node that answers.
+type StatsServer struct {
+	// Connections Its open connections.
+	Connections StatsConnections `json:"connections"`
+
+	// MemoryBytes The memory that the process holds.
+	//
+	// Examples: 73400320
+	MemoryBytes int64 `json:"memory_bytes"`
+
+	// StartedAt When the process began.
+	//
+	// Examples: 2026-11-25T15:00:00Z
+	StartedAt time.Time `json:"started_at"`
+
+	// UptimeSeconds How long it has been running.
+	//
+	// Examples: 3600
+	UptimeSeconds int64 `json:"uptime_seconds"`
+
+	// Version The program's version.
+	//
+	// Examples: 1.0.0
+	Version string `json:"version"`
+}
+
+// StatsTimeseries Some metrics over the same time.
+type StatsTimeseries struct {
+	// From The beginning of the first stretch.
+	//
+	// Examples: 2026-11-25T14:00:00Z
+	From time.Time `json:"from"`
+
+	// Series The metrics in the order in which they were asked for.
+	Series []StatsSeries `json:"series"`
+
+	// Step The length of each stretch.
+	//
+	// Examples: minute
+	Step StatsTimeseriesStep `json:"step"`
+
+	// To The end of the last stretch, which may be running.
+	//
+	// Examples: 2026-11-25T15:00:00Z
+	To time.Time `json:"to"`
+}
+
+// StatsTimeseriesStep The length of each stretch.
+//
+// Examples: minute
+type StatsTimeseriesStep string
+
 // Tag A label of an email.
 type Tag struct {
 	// Name The label's name.
@@ -2320,7 +2620,7 @@ type ListEventsParams struct {
 	// Cursor Where the page begins: next_cursor of the page before. Absent for the first page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Type Only events of these types; repeat the parameter.
+	// Type Only events of these types; repeat the parameter. email.* means all that begin with email.
 	Type *[]string `form:"type,omitempty" json:"type,omitempty"`
 
 	// Subject Only events about this object.
@@ -2335,6 +2635,21 @@ type ListEventsParams struct {
 
 // ListEventsParamsOrder defines parameters for ListEvents.
 type ListEventsParamsOrder string
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Type Only events of these types; repeat the parameter. email.* means all that begin with email. Absent: every event of the ledger.
+	Type *[]string `form:"type,omitempty" json:"type,omitempty"`
+
+	// Subject Only events about this object.
+	Subject *string `form:"subject,omitempty" json:"subject,omitempty"`
+
+	// DomainID Only events and numbers of this domain.
+	DomainID *string `form:"domain_id,omitempty" json:"domain_id,omitempty"`
+
+	// After Where to go on: the id of an earlier stream, or oldest for everything that is kept. Absent: only what comes.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
 
 // ListMessagesParams defines parameters for ListMessages.
 type ListMessagesParams struct {
@@ -2401,6 +2716,36 @@ type ListSinkMessagesParams struct {
 	// To Only deliveries to this address.
 	To *string `form:"to,omitempty" json:"to,omitempty"`
 }
+
+// GetStatsOverviewParams defines parameters for GetStatsOverview.
+type GetStatsOverviewParams struct {
+	// DomainID Only this domain.
+	DomainID *string `form:"domain_id,omitempty" json:"domain_id,omitempty"`
+}
+
+// GetStatsTimeseriesParams defines parameters for GetStatsTimeseries.
+type GetStatsTimeseriesParams struct {
+	// Metric The metrics; repeat the parameter. Absent: all.
+	Metric *[]GetStatsTimeseriesParamsMetric `form:"metric,omitempty" json:"metric,omitempty"`
+
+	// From The beginning, taken back to that of its stretch. Absent: an hour before to, a day with step=hour, 30 days with step=day.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The end. Absent, or later than now: now, the running stretch included.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Step The length of a stretch. auto: the shortest that is kept for this time and gives at most 1,500 points.
+	Step *GetStatsTimeseriesParamsStep `form:"step,omitempty" json:"step,omitempty"`
+
+	// DomainID Only this domain.
+	DomainID *string `form:"domain_id,omitempty" json:"domain_id,omitempty"`
+}
+
+// GetStatsTimeseriesParamsMetric defines parameters for GetStatsTimeseries.
+type GetStatsTimeseriesParamsMetric string
+
+// GetStatsTimeseriesParamsStep defines parameters for GetStatsTimeseries.
+type GetStatsTimeseriesParamsStep string
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
@@ -3171,6 +3516,22 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StreamEvents Stream events
+	//
+	// Sends what happens while the connection stays open, as server-sent events (text/event-stream), oldest first. No event is missed and none comes twice: a client that was cut off goes on with the last id that it got.
+	//
+	// - `stream.open` comes first. Its id is the place in the ledger where the stream begins.
+	// - For each event of the ledger: its place as `id`, its type as `event`, and as `data` the object that GET /v1/events gives.
+	// - `stats.tick` has the object of GET /v1/stats/overview as `data` and no id. It comes only when it is asked for by this name and needs stats:read too: at once, then when something has changed, at most once a second, and at least every 15 seconds.
+	// - `stream.reset` says that the place to go on from is older than what is kept: read lists anew. Its id is where the stream goes on.
+	// - `stream.end` says in `data` why the server closes the stream, as {"code": …}: token-expired, unauthenticated or another code of the credential, lifetime after an hour, shutdown, or unavailable.
+	// - A comment `: ping` comes every 15 seconds.
+	//
+	// A key or a session may have 5 streams at a time.
+	//
+	// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteMailbox Delete a mailbox
 	//
 	// Deletes a mailbox with its messages. The inbox stays, and so does a mailbox with others below it.
@@ -3396,6 +3757,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/sink/messages/{sink_message_id}/raw (the `GetSinkMessageRaw` operationId).
 	GetSinkMessageRaw(ctx context.Context, sinkMessageID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatsOverview Read the overview
+	//
+	// Gives how the server does now: what happened lately, what waits, and how much there is. The owner, and a key without domains, see the whole server; an admin, and a key with domains, the sum of their domains. Numbers are at most a few seconds old; the event stream sends them as stats.tick when they change.
+	//
+	// Corresponds with GET /v1/stats/overview (the `GetStatsOverview` operationId).
+	GetStatsOverview(ctx context.Context, params *GetStatsOverviewParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatsTimeseries Read metrics over time
+	//
+	// Gives one or more metrics, in stretches of a minute, an hour or a day (UTC). Minutes are kept for 48 hours, hours for 60 days, days for 3 years. Counts are 0 where nothing happened, gauges null where nothing was sampled. Rejected and the gauges belong to the whole server and are null for a caller, or a question, of some domains. A series has at most 1,500 points.
+	//
+	// Corresponds with GET /v1/stats/timeseries (the `GetStatsTimeseries` operationId).
+	GetStatsTimeseries(ctx context.Context, params *GetStatsTimeseriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUsers List users
 	//
@@ -4305,6 +4680,32 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 	return c.Client.Do(req)
 }
 
+// StreamEvents Stream events
+//
+// Sends what happens while the connection stays open, as server-sent events (text/event-stream), oldest first. No event is missed and none comes twice: a client that was cut off goes on with the last id that it got.
+//
+// - `stream.open` comes first. Its id is the place in the ledger where the stream begins.
+// - For each event of the ledger: its place as `id`, its type as `event`, and as `data` the object that GET /v1/events gives.
+// - `stats.tick` has the object of GET /v1/stats/overview as `data` and no id. It comes only when it is asked for by this name and needs stats:read too: at once, then when something has changed, at most once a second, and at least every 15 seconds.
+// - `stream.reset` says that the place to go on from is older than what is kept: read lists anew. Its id is where the stream goes on.
+// - `stream.end` says in `data` why the server closes the stream, as {"code": …}: token-expired, unauthenticated or another code of the credential, lifetime after an hour, shutdown, or unavailable.
+// - A comment `: ping` comes every 15 seconds.
+//
+// A key or a session may have 5 streams at a time.
+//
+// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteMailbox Delete a mailbox
 //
 // Deletes a mailbox with its messages. The inbox stays, and so does a mailbox with others below it.
@@ -4821,6 +5222,40 @@ func (c *Client) GetSinkMessage(ctx context.Context, sinkMessageID string, reqEd
 // Corresponds with GET /v1/sink/messages/{sink_message_id}/raw (the `GetSinkMessageRaw` operationId).
 func (c *Client) GetSinkMessageRaw(ctx context.Context, sinkMessageID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetSinkMessageRawRequest(c.Server, sinkMessageID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatsOverview Read the overview
+//
+// Gives how the server does now: what happened lately, what waits, and how much there is. The owner, and a key without domains, see the whole server; an admin, and a key with domains, the sum of their domains. Numbers are at most a few seconds old; the event stream sends them as stats.tick when they change.
+//
+// Corresponds with GET /v1/stats/overview (the `GetStatsOverview` operationId).
+func (c *Client) GetStatsOverview(ctx context.Context, params *GetStatsOverviewParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatsOverviewRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatsTimeseries Read metrics over time
+//
+// Gives one or more metrics, in stretches of a minute, an hour or a day (UTC). Minutes are kept for 48 hours, hours for 60 days, days for 3 years. Counts are 0 where nothing happened, gauges null where nothing was sampled. Rejected and the gauges belong to the whole server and are null for a caller, or a question, of some domains. A series has at most 1,500 points.
+//
+// Corresponds with GET /v1/stats/timeseries (the `GetStatsTimeseries` operationId).
+func (c *Client) GetStatsTimeseries(ctx context.Context, params *GetStatsTimeseriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatsTimeseriesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6679,6 +7114,96 @@ func NewListEventsRequest(server string, params *ListEventsParams) (*http.Reques
 	return req, nil
 }
 
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/stream")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Subject != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "subject", *params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DomainID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "domain_id", *params.DomainID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteMailboxRequest constructs an http.Request for the DeleteMailbox method
 func NewDeleteMailboxRequest(server string, mailboxID string) (*http.Request, error) {
 	var err error
@@ -7866,6 +8391,162 @@ func NewGetSinkMessageRawRequest(server string, sinkMessageID string) (*http.Req
 	return req, nil
 }
 
+// NewGetStatsOverviewRequest constructs an http.Request for the GetStatsOverview method
+func NewGetStatsOverviewRequest(server string, params *GetStatsOverviewParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stats/overview")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.DomainID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "domain_id", *params.DomainID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStatsTimeseriesRequest constructs an http.Request for the GetStatsTimeseries method
+func NewGetStatsTimeseriesRequest(server string, params *GetStatsTimeseriesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/stats/timeseries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Metric != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "metric", *params.Metric, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Step != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "step", *params.Step, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DomainID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "domain_id", *params.DomainID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListUsersRequest constructs an http.Request for the ListUsers method
 func NewListUsersRequest(server string, params *ListUsersParams) (*http.Request, error) {
 	var err error
@@ -8775,6 +9456,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/events (the `ListEvents` operationId).
 	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResult, error)
 
+	// StreamEventsWithResponse Stream events
+	//
+	// Sends what happens while the connection stays open, as server-sent events (text/event-stream), oldest first. No event is missed and none comes twice: a client that was cut off goes on with the last id that it got.
+	//
+	// - `stream.open` comes first. Its id is the place in the ledger where the stream begins.
+	// - For each event of the ledger: its place as `id`, its type as `event`, and as `data` the object that GET /v1/events gives.
+	// - `stats.tick` has the object of GET /v1/stats/overview as `data` and no id. It comes only when it is asked for by this name and needs stats:read too: at once, then when something has changed, at most once a second, and at least every 15 seconds.
+	// - `stream.reset` says that the place to go on from is older than what is kept: read lists anew. Its id is where the stream goes on.
+	// - `stream.end` says in `data` why the server closes the stream, as {"code": …}: token-expired, unauthenticated or another code of the credential, lifetime after an hour, shutdown, or unavailable.
+	// - A comment `: ping` comes every 15 seconds.
+	//
+	// A key or a session may have 5 streams at a time.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResult, error)
+
 	// DeleteMailboxWithResponse Delete a mailbox
 	//
 	// Deletes a mailbox with its messages. The inbox stays, and so does a mailbox with others below it.
@@ -9044,6 +9743,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/sink/messages/{sink_message_id}/raw (the `GetSinkMessageRaw` operationId).
 	GetSinkMessageRawWithResponse(ctx context.Context, sinkMessageID string, reqEditors ...RequestEditorFn) (*GetSinkMessageRawResult, error)
+
+	// GetStatsOverviewWithResponse Read the overview
+	//
+	// Gives how the server does now: what happened lately, what waits, and how much there is. The owner, and a key without domains, see the whole server; an admin, and a key with domains, the sum of their domains. Numbers are at most a few seconds old; the event stream sends them as stats.tick when they change.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stats/overview (the `GetStatsOverview` operationId).
+	GetStatsOverviewWithResponse(ctx context.Context, params *GetStatsOverviewParams, reqEditors ...RequestEditorFn) (*GetStatsOverviewResult, error)
+
+	// GetStatsTimeseriesWithResponse Read metrics over time
+	//
+	// Gives one or more metrics, in stretches of a minute, an hour or a day (UTC). Minutes are kept for 48 hours, hours for 60 days, days for 3 years. Counts are 0 where nothing happened, gauges null where nothing was sampled. Rejected and the gauges belong to the whole server and are null for a caller, or a question, of some domains. A series has at most 1,500 points.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/stats/timeseries (the `GetStatsTimeseries` operationId).
+	GetStatsTimeseriesWithResponse(ctx context.Context, params *GetStatsTimeseriesParams, reqEditors ...RequestEditorFn) (*GetStatsTimeseriesResult, error)
 
 	// ListUsersWithResponse List users
 	//
@@ -10533,6 +11250,40 @@ func (r ListEventsResult) ContentType() string {
 	return ""
 }
 
+type StreamEventsResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DeleteMailboxResult struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11564,6 +12315,88 @@ func (r GetSinkMessageRawResult) ContentType() string {
 	return ""
 }
 
+type GetStatsOverviewResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StatsOverview
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatsOverviewResult) GetJSON200() *StatsOverview {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatsOverviewResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatsOverviewResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatsOverviewResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatsOverviewResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStatsTimeseriesResult struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StatsTimeseries
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatsTimeseriesResult) GetJSON200() *StatsTimeseries {
+	return r.JSON200
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatsTimeseriesResult) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatsTimeseriesResult) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatsTimeseriesResult) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatsTimeseriesResult) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListUsersResult struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -12553,6 +13386,30 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 	return ParseListEventsResult(rsp)
 }
 
+// StreamEventsWithResponse Stream events
+//
+// Sends what happens while the connection stays open, as server-sent events (text/event-stream), oldest first. No event is missed and none comes twice: a client that was cut off goes on with the last id that it got.
+//
+// - `stream.open` comes first. Its id is the place in the ledger where the stream begins.
+// - For each event of the ledger: its place as `id`, its type as `event`, and as `data` the object that GET /v1/events gives.
+// - `stats.tick` has the object of GET /v1/stats/overview as `data` and no id. It comes only when it is asked for by this name and needs stats:read too: at once, then when something has changed, at most once a second, and at least every 15 seconds.
+// - `stream.reset` says that the place to go on from is older than what is kept: read lists anew. Its id is where the stream goes on.
+// - `stream.end` says in `data` why the server closes the stream, as {"code": …}: token-expired, unauthenticated or another code of the credential, lifetime after an hour, shutdown, or unavailable.
+// - A comment `: ping` comes every 15 seconds.
+//
+// A key or a session may have 5 streams at a time.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResult, error) {
+	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResult(rsp)
+}
+
 // DeleteMailboxWithResponse Delete a mailbox
 //
 // Deletes a mailbox with its messages. The inbox stays, and so does a mailbox with others below it.
@@ -13001,6 +13858,36 @@ func (c *ClientWithResponses) GetSinkMessageRawWithResponse(ctx context.Context,
 		return nil, err
 	}
 	return ParseGetSinkMessageRawResult(rsp)
+}
+
+// GetStatsOverviewWithResponse Read the overview
+//
+// Gives how the server does now: what happened lately, what waits, and how much there is. The owner, and a key without domains, see the whole server; an admin, and a key with domains, the sum of their domains. Numbers are at most a few seconds old; the event stream sends them as stats.tick when they change.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stats/overview (the `GetStatsOverview` operationId).
+func (c *ClientWithResponses) GetStatsOverviewWithResponse(ctx context.Context, params *GetStatsOverviewParams, reqEditors ...RequestEditorFn) (*GetStatsOverviewResult, error) {
+	rsp, err := c.GetStatsOverview(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatsOverviewResult(rsp)
+}
+
+// GetStatsTimeseriesWithResponse Read metrics over time
+//
+// Gives one or more metrics, in stretches of a minute, an hour or a day (UTC). Minutes are kept for 48 hours, hours for 60 days, days for 3 years. Counts are 0 where nothing happened, gauges null where nothing was sampled. Rejected and the gauges belong to the whole server and are null for a caller, or a question, of some domains. A series has at most 1,500 points.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/stats/timeseries (the `GetStatsTimeseries` operationId).
+func (c *ClientWithResponses) GetStatsTimeseriesWithResponse(ctx context.Context, params *GetStatsTimeseriesParams, reqEditors ...RequestEditorFn) (*GetStatsTimeseriesResult, error) {
+	rsp, err := c.GetStatsTimeseries(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatsTimeseriesResult(rsp)
 }
 
 // ListUsersWithResponse List users
@@ -14016,6 +14903,22 @@ func ParseListEventsResult(rsp *http.Response) (*ListEventsResult, error) {
 	return response, nil
 }
 
+// ParseStreamEventsResult parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResult(rsp *http.Response) (*StreamEventsResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	return response, nil
+}
+
 // ParseDeleteMailboxResult parses an HTTP response from a DeleteMailboxWithResponse call
 func ParseDeleteMailboxResult(rsp *http.Response) (*DeleteMailboxResult, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14637,6 +15540,58 @@ func ParseGetSinkMessageRawResult(rsp *http.Response) (*GetSinkMessageRawResult,
 	response := &GetSinkMessageRawResult{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
+	}
+
+	return response, nil
+}
+
+// ParseGetStatsOverviewResult parses an HTTP response from a GetStatsOverviewWithResponse call
+func ParseGetStatsOverviewResult(rsp *http.Response) (*GetStatsOverviewResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatsOverviewResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StatsOverview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStatsTimeseriesResult parses an HTTP response from a GetStatsTimeseriesWithResponse call
+func ParseGetStatsTimeseriesResult(rsp *http.Response) (*GetStatsTimeseriesResult, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatsTimeseriesResult{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StatsTimeseries
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
 	}
 
 	return response, nil

@@ -63,6 +63,8 @@ export interface Operation {
   open?: true;
   /** It answers with bytes. */
   binary?: true;
+  /** It answers with a stream, which the caller reads and ends. */
+  stream?: true;
   /** It takes bytes. */
   upload?: true;
 }
@@ -72,7 +74,7 @@ export interface Request {
   client: Client;
   fetch: typeof fetch;
   headers: Record<string, string>;
-  parseAs: "json" | "blob";
+  parseAs: "json" | "blob" | "stream";
   redirect: "manual";
   signal: AbortSignal;
   throwOnError: false;
@@ -187,7 +189,7 @@ export class Caller {
           return response;
         },
         headers: Object.fromEntries(headers),
-        parseAs: operation.binary ? "blob" : "json",
+        parseAs: operation.stream ? "stream" : operation.binary ? "blob" : "json",
         // Following one turns a POST into a GET: the call would succeed with the answer of another request, and nothing be sent.
         redirect: "manual",
         signal: clock.signal,

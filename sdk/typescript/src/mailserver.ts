@@ -1,5 +1,6 @@
 import { Caller, checkedToken, type Credential } from "./call.js";
 import { Emails } from "./emails.js";
+import { Events } from "./events.js";
 import { resources, type Resources } from "./generated/resources.gen.js";
 import { defaultRetry, type RetryPolicy } from "./retry.js";
 
@@ -30,8 +31,9 @@ export interface MailserverOptions {
 }
 
 /** The API of a server, one group for each kind of object. */
-export interface Mailserver extends Omit<Resources, "emails"> {
+export interface Mailserver extends Omit<Resources, "emails" | "events"> {
   readonly emails: Emails;
+  readonly events: Events;
 }
 
 const defaultTimeoutMs = 60_000;
@@ -54,7 +56,7 @@ export function createMailserver(options: MailserverOptions): Mailserver {
     timeoutMs: options.timeoutMs ?? defaultTimeoutMs,
     retry: { ...defaultRetry, ...options.retry },
   });
-  return { ...resources(caller), emails: new Emails(caller) };
+  return { ...resources(caller), emails: new Emails(caller), events: new Events(caller) };
 }
 
 /** Gives the address before /v1, which the paths of the contract begin with. */

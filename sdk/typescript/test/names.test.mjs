@@ -68,6 +68,15 @@ test("arguments are the ids, what must be given, what may be given, the options"
   assert.ok(text.includes("@deprecated") && !text.includes("Ends */"), text);
 });
 
+test("a stream is left out, loudly when nobody wrote a reader for it", (t) => {
+  const said = t.mock.method(console, "error", () => {});
+  const stream = (operationId) => ({ get: { operationId, tags: ["events"], responses: { 200: { content: { "text/event-stream": {} } } } } });
+  assert.deepEqual(groupsOf({ paths: { "/v1/events/stream": stream("streamEvents") } }), []);
+  assert.equal(said.mock.callCount(), 0);
+  assert.deepEqual(groupsOf({ paths: { "/v1/x": stream("streamOther") } }), []);
+  assert.match(said.mock.calls[0].arguments[0], /^streamOther is a stream/);
+});
+
 test("a contract without its codes is refused", () => {
   assert.throws(() => codesFile({ components: { schemas: { Problem: { properties: { code: {} } } } } }), /Problem.code/);
 });

@@ -1,5 +1,5 @@
 // Never run: what the compiler must allow and refuse of a program that uses this package.
-import { createMailserver, type Domain, type Email, type EmailSend, isProblem, type ProblemCode } from "../src/index.js";
+import { createMailserver, type Domain, type Email, type EmailSend, isProblem, type ProblemCode, type StreamQuery } from "../src/index.js";
 
 const ms = createMailserver({ url: "http://127.0.0.1:8080", apiKey: async () => "token" });
 
@@ -24,6 +24,27 @@ export function narrowed(e: unknown): number | undefined {
   }
   // A program may know codes that this package does not list.
   return isProblem(e) && e.code === "a-code-of-tomorrow" ? e.status : undefined;
+}
+
+export async function watched(signal: AbortSignal): Promise<number | undefined> {
+  const query: StreamQuery = { type: ["email.*", "stats.tick"], after: "oldest" };
+  for await (const event of ms.events.stream(query, { signal, lastEventId: "x", silenceMs: 1, onState: (state, why) => void [state === "open", why?.pauseMs] })) {
+    const id: string | undefined = event.id;
+    switch (event.kind) {
+      case "stats":
+        return event.data.last_minute.delivered;
+      case "event":
+        return event.data.subject.length + event.type.length;
+      case "reset":
+        // @ts-expect-error a reset has no fields
+        void [event.data.subject, id];
+    }
+  }
+  // @ts-expect-error no such filter
+  ms.events.stream({ types: ["email.*"] });
+  // @ts-expect-error a stream is tried again by rules of its own
+  ms.events.stream({}, { maxRetries: 1 });
+  return (await ms.stats.getOverview()).server?.connections.smtp;
 }
 
 export async function refused(e: unknown): Promise<void> {

@@ -106,6 +106,8 @@ export type ProblemCode =
   | "inbox"
   // Too many requests.
   | "rate-limited"
+  // The credential, or the server, has as many event streams open as it may.
+  | "too-many-streams"
   // The server failed.
   | "internal"
   // The master key that seals this server's secrets, or a key file, is not available.

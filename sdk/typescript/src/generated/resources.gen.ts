@@ -925,6 +925,44 @@ export class SinkApi {
 }
 
 /**
+ * How the server does: counts, gauges and what waits.
+ */
+export class StatsApi {
+  protected readonly caller: Caller;
+
+  constructor(caller: Caller) {
+    this.caller = caller;
+  }
+
+  /**
+   * Read the overview.
+   *
+   * Gives how the server does now: what happened lately, what waits, and how much there is. The owner, and a key without
+   * domains, see the whole server; an admin, and a key with domains, the sum of their domains. Numbers are at most a few
+   * seconds old; the event stream sends them as stats.tick when they change.
+   *
+   * `GET /v1/stats/overview`
+   */
+  getOverview(query?: t.GetStatsOverviewData["query"], options?: CallOptions): Promise<t.GetStatsOverviewResponse> {
+    return this.caller.run({ method: "GET" }, options, (request) => sdk.getStatsOverview({ ...request, query }));
+  }
+
+  /**
+   * Read metrics over time.
+   *
+   * Gives one or more metrics, in stretches of a minute, an hour or a day (UTC). Minutes are kept for 48 hours, hours
+   * for 60 days, days for 3 years. Counts are 0 where nothing happened, gauges null where nothing was sampled. Rejected
+   * and the gauges belong to the whole server and are null for a caller, or a question, of some domains. A series has at
+   * most 1,500 points.
+   *
+   * `GET /v1/stats/timeseries`
+   */
+  getTimeseries(query?: t.GetStatsTimeseriesData["query"], options?: CallOptions): Promise<t.GetStatsTimeseriesResponse> {
+    return this.caller.run({ method: "GET" }, options, (request) => sdk.getStatsTimeseries({ ...request, query }));
+  }
+}
+
+/**
  * People with a mailbox, and who may administer what.
  */
 export class UsersApi {
@@ -1027,6 +1065,7 @@ export interface Resources {
   readonly messages: MessagesApi;
   readonly queue: QueueApi;
   readonly sink: SinkApi;
+  readonly stats: StatsApi;
   readonly users: UsersApi;
 }
 
@@ -1044,6 +1083,7 @@ export function resources(caller: Caller): Resources {
     messages: new MessagesApi(caller),
     queue: new QueueApi(caller),
     sink: new SinkApi(caller),
+    stats: new StatsApi(caller),
     users: new UsersApi(caller),
   };
 }

@@ -81,7 +81,7 @@ export type ApiKeyCreate = {
     /**
      * What it may do; at most what its maker may.
      */
-    scopes: Array<'domains:read' | 'domains:write' | 'dkim:read' | 'dkim:write' | 'dkim:export' | 'users:read' | 'users:write' | 'api-keys:read' | 'api-keys:write' | 'emails:send' | 'emails:read' | 'messages:read' | 'messages:write' | 'messages:content' | 'mailboxes:read' | 'mailboxes:write' | 'events:read' | 'audit:read' | 'queue:read' | 'queue:write' | 'sink:read' | 'operations:read' | 'metrics:read' | 'health:read'>;
+    scopes: Array<'domains:read' | 'domains:write' | 'dkim:read' | 'dkim:write' | 'dkim:export' | 'users:read' | 'users:write' | 'api-keys:read' | 'api-keys:write' | 'emails:send' | 'emails:read' | 'messages:read' | 'messages:write' | 'messages:content' | 'mailboxes:read' | 'mailboxes:write' | 'events:read' | 'audit:read' | 'stats:read' | 'queue:read' | 'queue:write' | 'sink:read' | 'operations:read' | 'metrics:read' | 'health:read'>;
 };
 
 /**
@@ -1629,6 +1629,222 @@ export type SinkMessagePage = {
 };
 
 /**
+ * How many connections are open.
+ */
+export type StatsConnections = {
+    /**
+     * Connections to API and console, this one included.
+     */
+    http: number;
+    /**
+     * Connections of mail programs.
+     */
+    imap: number;
+    /**
+     * Connections of other servers.
+     */
+    smtp: number;
+    /**
+     * Connections of senders.
+     */
+    submission: number;
+};
+
+/**
+ * How often what happened in a stretch of time.
+ */
+export type StatsCounts = {
+    /**
+     * Emails that were taken to be sent.
+     */
+    accepted: number;
+    /**
+     * Recipients that can never be delivered.
+     */
+    bounced: number;
+    /**
+     * Attempts that failed and are repeated.
+     */
+    deferred: number;
+    /**
+     * Recipients whose server has the email.
+     */
+    delivered: number;
+    /**
+     * Recipients that were given up.
+     */
+    failed: number;
+    /**
+     * Failed sign-ins to existing users.
+     */
+    logins_failed: number;
+    /**
+     * Letters that came in and were filed, one for each recipient.
+     */
+    received: number;
+    /**
+     * Messages and recipients that were refused at the door. They belong to no domain: null unless the counts are those of the whole server.
+     */
+    rejected: number | null;
+};
+
+/**
+ * How the server does now.
+ */
+export type StatsOverview = {
+    /**
+     * When the numbers were read.
+     */
+    at: string;
+    /**
+     * How many domains there are.
+     */
+    domains: number;
+    /**
+     * The last 24 hours, the running minute included.
+     */
+    last_day: StatsCounts;
+    /**
+     * The last 60 minutes, the running one included.
+     */
+    last_hour: StatsCounts;
+    /**
+     * The minute that is running and the one before it.
+     */
+    last_minute: StatsCounts;
+    /**
+     * The 24 hours before those, to compare with.
+     */
+    previous_day: StatsCounts;
+    /**
+     * What waits to be sent.
+     */
+    queue: StatsQueue;
+    /**
+     * The node that answers; absent unless the caller may see all domains and asks for no single one.
+     */
+    server?: StatsServer;
+    /**
+     * The octets of their mail.
+     */
+    storage_bytes: number;
+    /**
+     * How many users there are.
+     */
+    users: number;
+};
+
+/**
+ * One value of a series.
+ */
+export type StatsPoint = {
+    /**
+     * The beginning of the stretch of time.
+     */
+    at: string;
+    /**
+     * The count, or the mean of the samples; null when there is none.
+     */
+    value: number | null;
+};
+
+/**
+ * What waits to be sent.
+ */
+export type StatsQueue = {
+    /**
+     * Recipients between two attempts.
+     */
+    deferred: number;
+    /**
+     * Destinations to which nothing is sent now: held, with an open breaker, or on their own request.
+     */
+    destinations_paused: number;
+    /**
+     * Recipients that are held one by one.
+     */
+    held: number;
+    /**
+     * Recipients before their first attempt.
+     */
+    queued: number;
+    /**
+     * Recipients to whom a worker is sending.
+     */
+    sending: number;
+};
+
+/**
+ * One metric over time.
+ */
+export type StatsSeries = {
+    /**
+     * count: how often it happened in each stretch; gauge: how much there was.
+     */
+    kind: 'count' | 'gauge';
+    /**
+     * What is shown.
+     */
+    metric: 'received' | 'accepted' | 'delivered' | 'deferred' | 'bounced' | 'failed' | 'rejected' | 'logins_failed' | 'queue_depth' | 'memory_bytes' | 'connections_smtp' | 'connections_submission' | 'connections_imap' | 'connections_http';
+    /**
+     * One point for each stretch, oldest first.
+     */
+    points: Array<StatsPoint>;
+    /**
+     * What is counted.
+     */
+    unit: 'events' | 'recipients' | 'bytes' | 'connections';
+};
+
+/**
+ * The node that answers.
+ */
+export type StatsServer = {
+    /**
+     * Its open connections.
+     */
+    connections: StatsConnections;
+    /**
+     * The memory that the process holds.
+     */
+    memory_bytes: number;
+    /**
+     * When the process began.
+     */
+    started_at: string;
+    /**
+     * How long it has been running.
+     */
+    uptime_seconds: number;
+    /**
+     * The program's version.
+     */
+    version: string;
+};
+
+/**
+ * Some metrics over the same time.
+ */
+export type StatsTimeseries = {
+    /**
+     * The beginning of the first stretch.
+     */
+    from: string;
+    /**
+     * The metrics in the order in which they were asked for.
+     */
+    series: Array<StatsSeries>;
+    /**
+     * The length of each stretch.
+     */
+    step: 'minute' | 'hour' | 'day';
+    /**
+     * The end of the last stretch, which may be running.
+     */
+    to: string;
+};
+
+/**
  * A label of an email.
  */
 export type Tag = {
@@ -1857,7 +2073,7 @@ export type ListApiKeysErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -1939,7 +2155,7 @@ export type CreateApiKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2005,7 +2221,7 @@ export type RevokeApiKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2071,7 +2287,7 @@ export type GetApiKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2149,7 +2365,7 @@ export type CreateSessionErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2204,7 +2420,7 @@ export type DeleteSessionErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2279,7 +2495,7 @@ export type RefreshSessionErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2365,7 +2581,7 @@ export type CreateBlobErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2435,7 +2651,7 @@ export type DeleteBlobErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2501,7 +2717,7 @@ export type GetBlobErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2571,7 +2787,7 @@ export type GetBlobContentErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2645,7 +2861,7 @@ export type ListDomainsErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2727,7 +2943,7 @@ export type CreateDomainErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2807,7 +3023,7 @@ export type DeleteDomainErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2879,7 +3095,7 @@ export type GetDomainErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -2970,7 +3186,7 @@ export type UpdateDomainErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3045,7 +3261,7 @@ export type ListDkimKeysErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3136,7 +3352,7 @@ export type CreateDkimKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3220,7 +3436,7 @@ export type DeleteDkimKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3296,7 +3512,7 @@ export type GetDkimKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3395,7 +3611,7 @@ export type UpdateDkimKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3487,7 +3703,7 @@ export type ExportDkimKeyErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3553,7 +3769,7 @@ export type ListDnsRecordsErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3629,7 +3845,7 @@ export type DeleteDomainRelayErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3701,7 +3917,7 @@ export type GetDomainRelayErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3792,7 +4008,7 @@ export type SetDomainRelayErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3870,7 +4086,7 @@ export type ListEmailsErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -3952,7 +4168,7 @@ export type SendEmailErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4043,7 +4259,7 @@ export type SendEmailBatchErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4129,7 +4345,7 @@ export type ValidateEmailErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4195,7 +4411,7 @@ export type GetEmailErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4283,7 +4499,7 @@ export type CancelEmailErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4358,7 +4574,7 @@ export type ListEmailEventsErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4428,7 +4644,7 @@ export type GetEmailRawErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4469,7 +4685,7 @@ export type ListEventsData = {
          */
         cursor?: string;
         /**
-         * Only events of these types; repeat the parameter.
+         * Only events of these types; repeat the parameter. email.* means all that begin with email.
          */
         type?: Array<string> | null;
         /**
@@ -4510,7 +4726,7 @@ export type ListEventsErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4537,6 +4753,90 @@ export type ListEventsResponses = {
 };
 
 export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+
+export type StreamEventsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The last id that the client got, as browsers send it when they connect again. It is stronger than after.
+         */
+        'Last-Event-ID'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Only events of these types; repeat the parameter. email.* means all that begin with email. Absent: every event of the ledger.
+         */
+        type?: Array<string> | null;
+        /**
+         * Only events about this object.
+         */
+        subject?: string;
+        /**
+         * Only events and numbers of this domain.
+         */
+        domain_id?: string;
+        /**
+         * Where to go on: the id of an earlier stream, or oldest for everything that is kept. Absent: only what comes.
+         */
+        after?: string;
+    };
+    url: '/v1/events/stream';
+};
+
+export type StreamEventsErrors = {
+    /**
+     * Bad Request. Codes: bad-json, bad-request, invalid-cursor, invalid-id, idempotency-key-invalid.
+     */
+    400: Problem;
+    /**
+     * Unauthorized. Codes: unauthenticated, token-expired, invalid-credentials.
+     */
+    401: Problem;
+    /**
+     * Forbidden. Codes: scope-missing, domain-forbidden, sender-not-owned, test-key, forbidden, ip-not-allowed, origin-forbidden.
+     */
+    403: Problem;
+    /**
+     * Not Found. Codes: not-found.
+     */
+    404: Problem;
+    /**
+     * Not Acceptable. Codes: not-acceptable.
+     */
+    406: Problem;
+    /**
+     * Unprocessable Entity. Codes: validation-failed, current-password-wrong, unknown-field, unknown-parameter, idempotency-key-reused, sender-not-verified, recipient-invalid, blob-not-found, mailbox-not-found, other-account, invalid-mailbox-name, invalid-role, invalid-flag, inbox.
+     */
+    422: Problem;
+    /**
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
+     */
+    429: Problem;
+    /**
+     * Internal Server Error. Codes: internal.
+     */
+    500: Problem;
+    /**
+     * Service Unavailable. Codes: key-unavailable, signing-key-unavailable, dns-unavailable, unavailable, storage-unavailable, busy.
+     */
+    503: Problem;
+    /**
+     * Any other problem.
+     */
+    default: Problem;
+};
+
+export type StreamEventsError = StreamEventsErrors[keyof StreamEventsErrors];
+
+export type StreamEventsResponses = {
+    /**
+     * Server-sent events.
+     */
+    200: string;
+};
+
+export type StreamEventsResponse = StreamEventsResponses[keyof StreamEventsResponses];
 
 export type DeleteMailboxData = {
     body?: never;
@@ -4580,7 +4880,7 @@ export type DeleteMailboxErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4646,7 +4946,7 @@ export type GetMailboxErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4731,7 +5031,7 @@ export type UpdateMailboxErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4814,7 +5114,7 @@ export type ListMessagesErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4863,7 +5163,7 @@ export type GetMeErrors = {
      */
     406: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -4938,7 +5238,7 @@ export type DeleteMessageErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5008,7 +5308,7 @@ export type GetMessageErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5089,7 +5389,7 @@ export type UpdateMessageErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5180,7 +5480,7 @@ export type MoveMessageErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5254,7 +5554,7 @@ export type GetMessagePartErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5324,7 +5624,7 @@ export type GetMessageRawErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5394,7 +5694,7 @@ export type ListQueueDestinationsErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5460,7 +5760,7 @@ export type GetQueueDestinationErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5548,7 +5848,7 @@ export type HoldQueueDestinationErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5636,7 +5936,7 @@ export type ReleaseQueueDestinationErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5724,7 +6024,7 @@ export type RetryQueueDestinationErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5806,7 +6106,7 @@ export type ListQueueEntriesErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5872,7 +6172,7 @@ export type GetQueueEntryErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -5960,7 +6260,7 @@ export type DropQueueEntryErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6048,7 +6348,7 @@ export type HoldQueueEntryErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6136,7 +6436,7 @@ export type ReleaseQueueEntryErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6224,7 +6524,7 @@ export type RetryQueueEntryErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6310,7 +6610,7 @@ export type RetryQueueErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6380,7 +6680,7 @@ export type ListSinkMessagesErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6446,7 +6746,7 @@ export type GetSinkMessageErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6516,7 +6816,7 @@ export type GetSinkMessageRawErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6543,6 +6843,154 @@ export type GetSinkMessageRawResponses = {
 };
 
 export type GetSinkMessageRawResponse = GetSinkMessageRawResponses[keyof GetSinkMessageRawResponses];
+
+export type GetStatsOverviewData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only this domain.
+         */
+        domain_id?: string;
+    };
+    url: '/v1/stats/overview';
+};
+
+export type GetStatsOverviewErrors = {
+    /**
+     * Bad Request. Codes: bad-json, bad-request, invalid-cursor, invalid-id, idempotency-key-invalid.
+     */
+    400: Problem;
+    /**
+     * Unauthorized. Codes: unauthenticated, token-expired, invalid-credentials.
+     */
+    401: Problem;
+    /**
+     * Forbidden. Codes: scope-missing, domain-forbidden, sender-not-owned, test-key, forbidden, ip-not-allowed, origin-forbidden.
+     */
+    403: Problem;
+    /**
+     * Not Found. Codes: not-found.
+     */
+    404: Problem;
+    /**
+     * Not Acceptable. Codes: not-acceptable.
+     */
+    406: Problem;
+    /**
+     * Unprocessable Entity. Codes: validation-failed, current-password-wrong, unknown-field, unknown-parameter, idempotency-key-reused, sender-not-verified, recipient-invalid, blob-not-found, mailbox-not-found, other-account, invalid-mailbox-name, invalid-role, invalid-flag, inbox.
+     */
+    422: Problem;
+    /**
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
+     */
+    429: Problem;
+    /**
+     * Internal Server Error. Codes: internal.
+     */
+    500: Problem;
+    /**
+     * Service Unavailable. Codes: key-unavailable, signing-key-unavailable, dns-unavailable, unavailable, storage-unavailable, busy.
+     */
+    503: Problem;
+    /**
+     * Any other problem.
+     */
+    default: Problem;
+};
+
+export type GetStatsOverviewError = GetStatsOverviewErrors[keyof GetStatsOverviewErrors];
+
+export type GetStatsOverviewResponses = {
+    /**
+     * The object or the list.
+     */
+    200: StatsOverview;
+};
+
+export type GetStatsOverviewResponse = GetStatsOverviewResponses[keyof GetStatsOverviewResponses];
+
+export type GetStatsTimeseriesData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * The metrics; repeat the parameter. Absent: all.
+         */
+        metric?: Array<'received' | 'accepted' | 'delivered' | 'deferred' | 'bounced' | 'failed' | 'rejected' | 'logins_failed' | 'queue_depth' | 'memory_bytes' | 'connections_smtp' | 'connections_submission' | 'connections_imap' | 'connections_http'> | null;
+        /**
+         * The beginning, taken back to that of its stretch. Absent: an hour before to, a day with step=hour, 30 days with step=day.
+         */
+        from?: string;
+        /**
+         * The end. Absent, or later than now: now, the running stretch included.
+         */
+        to?: string;
+        /**
+         * The length of a stretch. auto: the shortest that is kept for this time and gives at most 1,500 points.
+         */
+        step?: 'auto' | 'minute' | 'hour' | 'day';
+        /**
+         * Only this domain.
+         */
+        domain_id?: string;
+    };
+    url: '/v1/stats/timeseries';
+};
+
+export type GetStatsTimeseriesErrors = {
+    /**
+     * Bad Request. Codes: bad-json, bad-request, invalid-cursor, invalid-id, idempotency-key-invalid.
+     */
+    400: Problem;
+    /**
+     * Unauthorized. Codes: unauthenticated, token-expired, invalid-credentials.
+     */
+    401: Problem;
+    /**
+     * Forbidden. Codes: scope-missing, domain-forbidden, sender-not-owned, test-key, forbidden, ip-not-allowed, origin-forbidden.
+     */
+    403: Problem;
+    /**
+     * Not Found. Codes: not-found.
+     */
+    404: Problem;
+    /**
+     * Not Acceptable. Codes: not-acceptable.
+     */
+    406: Problem;
+    /**
+     * Unprocessable Entity. Codes: validation-failed, current-password-wrong, unknown-field, unknown-parameter, idempotency-key-reused, sender-not-verified, recipient-invalid, blob-not-found, mailbox-not-found, other-account, invalid-mailbox-name, invalid-role, invalid-flag, inbox.
+     */
+    422: Problem;
+    /**
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
+     */
+    429: Problem;
+    /**
+     * Internal Server Error. Codes: internal.
+     */
+    500: Problem;
+    /**
+     * Service Unavailable. Codes: key-unavailable, signing-key-unavailable, dns-unavailable, unavailable, storage-unavailable, busy.
+     */
+    503: Problem;
+    /**
+     * Any other problem.
+     */
+    default: Problem;
+};
+
+export type GetStatsTimeseriesError = GetStatsTimeseriesErrors[keyof GetStatsTimeseriesErrors];
+
+export type GetStatsTimeseriesResponses = {
+    /**
+     * The object or the list.
+     */
+    200: StatsTimeseries;
+};
+
+export type GetStatsTimeseriesResponse = GetStatsTimeseriesResponses[keyof GetStatsTimeseriesResponses];
 
 export type ListUsersData = {
     body?: never;
@@ -6598,7 +7046,7 @@ export type ListUsersErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6680,7 +7128,7 @@ export type CreateUserErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6760,7 +7208,7 @@ export type DeleteUserErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6832,7 +7280,7 @@ export type GetUserErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -6927,7 +7375,7 @@ export type UpdateUserErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -7010,7 +7458,7 @@ export type ListMailboxesErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -7101,7 +7549,7 @@ export type CreateMailboxErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
@@ -7182,7 +7630,7 @@ export type SetUserPasswordErrors = {
      */
     422: Problem;
     /**
-     * Too Many Requests. Codes: rate-limited.
+     * Too Many Requests. Codes: rate-limited, too-many-streams.
      */
     429: Problem;
     /**
