@@ -78,7 +78,7 @@ func (s *Service) verifyAccess(ctx context.Context, access string, remote netip.
 		return mail.Principal{}, errUnauthenticated()
 	}
 	p := st.user.principal()
-	p.Remote = remote
+	p.Remote, p.Session = remote, c.Session
 	return p, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailserver-dev/mailserver/server/bus"
 	"github.com/mailserver-dev/mailserver/server/event"
 	"github.com/mailserver-dev/mailserver/server/fault"
 	"github.com/mailserver-dev/mailserver/server/mail"
@@ -160,6 +161,7 @@ func (s *Service) refuse(ctx context.Context, a attempt, r record, found bool) e
 		if err := event.Append(ctx, s.pool, s.clk.Now(), e); err != nil {
 			s.log.ErrorContext(ctx, "failed sign-in not recorded", slog.Any("error", err))
 		}
+		s.bus.Publish(bus.Events)
 	}
 	wait, err := s.limiter.AuthFailed(ctx, a.remote, a.login)
 	if err != nil {

@@ -237,7 +237,7 @@ func (s *Service) RevokeKey(ctx context.Context, p mail.Principal, id mail.KeyID
 	if err != nil {
 		return pg.Fault(err)
 	}
-	s.bus.Publish(bus.Events)
+	s.bus.Publish(bus.Key(id), bus.Events)
 	return nil
 }
 

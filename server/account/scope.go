@@ -37,6 +37,7 @@ func Scopes() []Scope {
 		{Name: "mailboxes:write", Text: "Create, rename and delete mailboxes."},
 		{Name: "events:read", Text: "Read the ledger of events."},
 		{Name: "audit:read", Text: "Read the audit log."},
+		{Name: "stats:read", Text: "See how the server does: counts, gauges and what waits."},
 		{Name: "queue:read", Text: "See the mail that waits and where it goes."},
 		{Name: "queue:write", Text: "Retry, hold, release and drop mail that waits."},
 		{Name: "sink:read", Text: "Read what the built-in sink kept instead of sending."},

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -103,12 +104,20 @@ func New(deps Deps, cfg Config) *Service {
 		domains:  deps.Domains,
 		metrics:  deps.Metrics,
 		cfg:      cfg,
-		gate:     newGate(deps.Clock, cfg.HashConcurrency),
+		gate:     newGate(deps.Clock, cfg.HashConcurrency, tidier(cfg.Argon2)),
 		verified: newVerified(),
 		dummy:    dummyHash(cfg.Argon2),
 		signers:  &signers{pool: deps.Pool, clk: deps.Clock, log: deps.Log, box: deps.Box},
 		states:   newStates(),
 	}
+}
+
+// tidier gives what returns the memory of hashes to the system, nil when it is too little to trouble about.
+func tidier(cost Argon2) func() {
+	if cost.MemoryKiB < worthTidying {
+		return nil
+	}
+	return debug.FreeOSMemory
 }
 
 // now is the moment as the database can store it.

@@ -88,6 +88,7 @@ func (s *Service) Refresh(ctx context.Context, refresh string, info SessionInfo)
 	}
 	if !alive {
 		s.states.forget(token.session)
+		s.bus.Publish(bus.Credentials(sess.account), bus.Events)
 		return Tokens{}, errUnauthenticated()
 	}
 	return s.issue(ctx, sess, next, key)
@@ -153,6 +154,7 @@ func (s *Service) SignOutAccess(ctx context.Context, access string, remote netip
 }
 
 func (s *Service) signOut(ctx context.Context, id mail.SessionID, remote netip.Addr) error {
+	var user mail.UserID
 	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		sess, found, err := getSession(ctx, tx, sqlLockSession, id)
 		if err != nil || !found {
@@ -162,13 +164,14 @@ func (s *Service) signOut(ctx context.Context, id mail.SessionID, remote netip.A
 		if err != nil || !found {
 			return err
 		}
+		user = r.ID
 		return s.end(ctx, tx, r.User, sess, remote, "signed out")
 	})
 	if err != nil {
 		return pg.Fault(err)
 	}
 	s.states.forget(id)
-	s.bus.Publish(bus.Events)
+	s.bus.Publish(bus.Credentials(user), bus.Events)
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/pg/local"
 	"github.com/mailserver-dev/mailserver/server/queue"
 	"github.com/mailserver-dev/mailserver/server/seal"
+	"github.com/mailserver-dev/mailserver/server/stats"
 )
 
 // Options are what the caller of the program decides.
@@ -69,6 +70,7 @@ type App struct {
 	Events    *event.Service
 	Inbound   *inbound.Service
 	Outbound  *outbound.Service
+	Stats     *stats.Service
 	limiter   *limit.Limiter
 	idem      *idem.Keys
 
@@ -86,7 +88,7 @@ func Start(ctx context.Context, cfg *config.Config, opts Options) (*App, error) 
 		cfg: cfg, opts: opts, log: opts.Log, listeners: map[string]net.Listener{}, listening: map[string]string{}, failed: make(chan error, 16),
 	}
 	steps := []func(context.Context) error{
-		a.openData, a.listen, a.openDatabase, a.migrate, a.openPool, a.buildServices, a.openCertificates, a.startWork, a.ownerKey, a.startEdges, a.announce,
+		a.openData, a.listen, a.serveProfiles, a.openDatabase, a.migrate, a.openPool, a.buildServices, a.openCertificates, a.startWork, a.ownerKey, a.startEdges, a.announce,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -137,7 +137,7 @@ func imapLimits(cfg *config.Config) imapd.Limits {
 func (a *App) serveHTTP() error {
 	surface, err := api.New(api.Deps{
 		Clock: a.opts.Clock, Log: a.log, Limits: a.cfg.Limits, Accounts: a.Accounts, Domains: a.Domains, Events: a.Events,
-		Mailboxes: a.Mailboxes, Outbound: a.Outbound, Idem: a.idem, Limiter: a.limiter,
+		Mailboxes: a.Mailboxes, Outbound: a.Outbound, Idem: a.idem, Limiter: a.limiter, Stats: a.Stats, Bus: a.bus,
 	})
 	if err != nil {
 		return err
@@ -160,6 +160,7 @@ func (a *App) serveHTTP() error {
 			opts.TLS = a.certs.TLSConfig()
 		}
 		server := webd.NewServer(opts)
+		server.OnShutdown(surface.EndStreams)
 		a.serve(name, func() error { return server.Serve(ln) })
 		a.edges = append(a.edges, edge{name, server.Shutdown})
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/mailserver-dev/mailserver/server/obs"
 	"github.com/mailserver-dev/mailserver/server/outbound"
 	"github.com/mailserver-dev/mailserver/server/queue"
+	"github.com/mailserver-dev/mailserver/server/stats"
 )
 
 // buildServices makes every service; none of them does anything yet.
@@ -64,7 +65,10 @@ func (a *App) buildServices(ctx context.Context) error {
 	}
 	a.Outbound = outbound.New(a.outboundConfig(), outbound.Deps{
 		Pool: a.pool, Clock: clk, Log: log, Bodies: bodies, Domains: a.Domains, Accounts: a.Accounts, Local: a.Inbound, Client: client,
-		Metrics: a.metrics,
+		Metrics: a.metrics, Bus: a.bus,
+	})
+	a.Stats = stats.New(stats.Config{Node: hostname(), Version: a.opts.Version, StartedAt: clk.Now().Truncate(time.Second), Read: a.reading}, stats.Deps{
+		Pool: a.pool, Clock: clk, Log: log, Bus: a.bus, Domains: a.Domains, Accounts: a.Accounts, Mailboxes: a.Mailboxes, Outbound: a.Outbound,
 	})
 	return a.buildHealth(ctx)
 }
@@ -132,6 +136,7 @@ func (a *App) startWork(ctx context.Context) error {
 	}
 	a.Mailboxes.Start(ctx)
 	a.onStop("deliveries", a.Mailboxes.Stop)
+	a.goRun(ctx, "statistics", a.Stats.Run)
 	if !a.cfg.HasRole("worker") {
 		return nil
 	}
@@ -170,6 +175,7 @@ func (a *App) tasks() []jobs.Task {
 		{Name: "expiry_sweep", Every: time.Minute, Run: dropCount(a.Outbound.GiveUp)},
 		{Name: "destination_retention", Every: 6 * time.Hour, Run: a.forgetDestinations},
 		{Name: "blob_sweep", Every: time.Hour, Run: dropCount(a.Outbound.SweepBlobs)},
+		{Name: "stats_retention", Every: time.Hour, Run: dropCount(a.Stats.Expire)},
 		{Name: "mailbox_maintenance", Every: 5 * time.Minute, Run: a.maintainMailboxes},
 	}
 }

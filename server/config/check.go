@@ -34,6 +34,10 @@ func (f *field) checkText(text string) error {
 		}
 	case "listen":
 		return checkListen(text)
+	case "loopback":
+		if ap, err := netip.ParseAddrPort(text); err != nil || !ap.Addr().IsLoopback() {
+			return errors.New("is not ip:port of a loopback address like 127.0.0.1:6060 or [::1]:6060")
+		}
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type Config struct {
 	// Roles are the parts this node runs. Empty means all of them.
 	Roles []string `key:"roles" oneof:"smtp|submission|imap|api|worker" absent:"dav|sieve"`
 	Log   Log      `key:"log"`
+	Debug Debug    `key:"debug"`
 
 	Retention Retention `key:"retention"`
 
@@ -201,6 +202,13 @@ type Log struct {
 	Level string `key:"level" default:"info" oneof:"debug|info|warn|error"`
 	// Format is json, text, or auto: text on a terminal, else json.
 	Format string `key:"format" default:"auto" oneof:"auto|json|text"`
+}
+
+// Debug opens what only a developer needs.
+type Debug struct {
+	// PprofListen is a loopback ip:port that gives profiles of CPU time and memory
+	// below /debug/pprof/ to everybody on this machine. Empty means off.
+	PprofListen string `key:"pprof_listen" check:"loopback"`
 }
 
 // Listener is one configured listener.

@@ -121,6 +121,8 @@ func TestEveryKeyCanBeSetByFileEnvironmentAndFlag(t *testing.T) {
 			text = "127.0.0.1:4190"
 		case r.Key == "bind_address", r.Key == "outbound.source_address":
 			text = "127.0.0.1"
+		case r.Key == "debug.pprof_listen":
+			text = "127.0.0.1:6060"
 		case r.Key == "dns.servers":
 			text = "127.0.0.1:53,[::1]:53"
 		case r.Key == "inbound.trusted_networks", r.Key == "outbound.allow_networks":

@@ -54,6 +54,7 @@ func TestFaultsOfAFileNameLineKeyValueAndTheNearestKey(t *testing.T) {
 		"listen":           {"listen: {smtp: 25}", `F:1: listen.smtp: "25" is not address:port like :25 or 127.0.0.1:2525`},
 		"listen port":      {"listen: {smtp: ':smtp'}", `F:1: listen.smtp: ":smtp" has a port that is not a number from 0 to 65535`},
 		"listen host":      {"listen: {smtp: 'mail.test:25'}", `F:1: listen.smtp: "mail.test:25" has a host that is not an IP address of this machine`},
+		"open profiles":    {"debug: {pprof_listen: 0.0.0.0:6060}", `F:1: debug.pprof_listen: "0.0.0.0:6060" is not ip:port of a loopback address like 127.0.0.1:6060 or [::1]:6060`},
 		"resolver":         {"dns: {servers: [192.0.2.1]}", `F:1: dns.servers: "192.0.2.1" has the item "192.0.2.1", which is not ip:port like 192.0.2.1:53 or [2001:db8::1]:53`},
 		"network":          {"inbound: {trusted_networks: [10.0.0.1]}", `F:1: inbound.trusted_networks: "10.0.0.1" has the item "10.0.0.1", which is not a network like 10.0.0.0/8`},
 		"list wanted":      {"roles: smtp", `F:1: roles: "smtp" is not a list`},

@@ -107,6 +107,9 @@ type APILimits struct {
 	BodyBytes       Size `key:"body_bytes" default:"10MiB" min:"64KiB" max:"1GiB"`
 	BatchBytes      Size `key:"batch_bytes" default:"50MiB" min:"64KiB" max:"1GiB"`
 	BodyBudgetBytes Size `key:"body_budget_bytes" default:"128MiB" min:"1MiB" max:"64GiB"`
+	// Streams of events that are open on a node, and of one key or session; a user has four times as many.
+	Streams              int `key:"streams" default:"500" min:"1" max:"100000"`
+	StreamsPerCredential int `key:"streams_per_credential" default:"5" min:"1" max:"1000"`
 }
 
 // DatabaseLimits bound statements in a protocol's path (L-45).

@@ -75,7 +75,8 @@ func feed(w io.Writer, h signedHeader, message io.ReaderAt, size int64) error {
 	if _, err := w.Write(append(h.text, "\r\n"...)); err != nil {
 		return err
 	}
-	_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(message, h.body, size-h.body)}, make([]byte, copySize))
+	rest := size - h.body
+	_, err := io.CopyBuffer(w, struct{ io.Reader }{io.NewSectionReader(message, h.body, rest)}, make([]byte, min(max(rest, 1), copySize)))
 	return err
 }
 

@@ -23,9 +23,6 @@ import (
 const (
 	limitDefault = 50
 	limitMost    = 200
-	// hostedFor is how long a name that was found is believed; hostedMost bounds how many.
-	hostedFor  = 5 * time.Second
-	hostedMost = 10_000
 )
 
 // Config says how domains are verified.
@@ -54,15 +51,10 @@ type Service struct {
 	log    *slog.Logger
 	cfg    Config
 	mu     sync.Mutex
-	hosted map[string]hostedEntry
+	hosted hostedNames
 	relays map[mail.DomainID]relayEntry
 	// signing holds decrypted DKIM keys for some seconds.
 	signing signing
-}
-
-type hostedEntry struct {
-	domain Domain
-	until  time.Time
 }
 
 // New returns the service.
@@ -71,7 +63,7 @@ func New(pool *pg.Pool, clk clock.Clock, b *bus.Bus, log *slog.Logger, cfg Confi
 		cfg.Store = SourceDatabase
 	}
 	return &Service{
-		pool: pool, clk: clk, bus: b, log: log, cfg: cfg, hosted: make(map[string]hostedEntry), relays: make(map[mail.DomainID]relayEntry),
+		pool: pool, clk: clk, bus: b, log: log, cfg: cfg, relays: make(map[mail.DomainID]relayEntry),
 		signing: signing{domains: make(map[mail.DomainID]signingEntry)},
 	}
 }
@@ -135,6 +127,7 @@ func (s *Service) CreateIn(ctx context.Context, tx pgx.Tx, p mail.Principal, nam
 			return Domain{}, err
 		}
 	}
+	pg.AfterCommit(ctx, func() { s.hosted.forget(name) })
 	idem.SetEffect(ctx, d.ID.String())
 	return d, nil
 }
@@ -252,29 +245,6 @@ func (s *Service) Delete(ctx context.Context, p mail.Principal, id mail.DomainID
 	return s.changed(d, err)
 }
 
-// Hosted finds the domain of an address, in its stored form, for mail that comes in. What was found is believed for five
-// seconds; what was not found is asked again each time.
-func (s *Service) Hosted(ctx context.Context, name string) (Domain, bool, error) {
-	now := s.clk.Now()
-	s.mu.Lock()
-	e, ok := s.hosted[name]
-	s.mu.Unlock()
-	if ok && now.Before(e.until) {
-		return e.domain, true, nil
-	}
-	d, found, err := Find(ctx, s.pool, name)
-	if err != nil || !found {
-		return Domain{}, false, pg.Fault(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.hosted) >= hostedMost {
-		clear(s.hosted)
-	}
-	s.hosted[name] = hostedEntry{domain: d, until: now.Add(hostedFor)}
-	return d, true, nil
-}
-
 // lock reads the domain for a change and checks that the principal sees it and saw this version.
 func (s *Service) lock(ctx context.Context, tx pgx.Tx, p mail.Principal, id mail.DomainID, ifVersion int64) (Domain, error) {
 	d, found, err := one(ctx, tx, sqlLock, id)
@@ -289,9 +259,7 @@ func (s *Service) lock(ctx context.Context, tx pgx.Tx, p mail.Principal, id mail
 
 // changed ends a change: caches forget the domain, readers of events wake.
 func (s *Service) changed(d Domain, err error) error {
-	s.mu.Lock()
-	delete(s.hosted, d.Name)
-	s.mu.Unlock()
+	s.hosted.forget(d.Name)
 	if err != nil {
 		return pg.Fault(err)
 	}

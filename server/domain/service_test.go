@@ -373,3 +373,30 @@ func TestADomainMadeUnderAnIdempotencyKeyIsItsEffect(t *testing.T) {
 		t.Fatalf("the retry sees %q, %v", again.Effect, err)
 	}
 }
+
+// A letter must not leave for somebody else's server because its domain was looked for a moment before it was made here.
+func TestADomainThatWasLookedForIsKnownAtOnceWhenItIsMade(t *testing.T) {
+	t.Parallel()
+	s, clk, pool := setup(t, true)
+	other := domain.New(pool, clk, bus.New(), slog.New(slog.DiscardHandler), domain.Config{AutoVerify: true})
+	known := func(name string, want bool, when string) {
+		t.Helper()
+		if _, found, err := s.HostedLately(t.Context(), name); found != want || err != nil {
+			t.Fatalf("%s: found %v, %v; want %v", when, found, err, want)
+		}
+	}
+	known("own.test", false, "not there")
+	make1(t, s, "own.test")
+	known("own.test", true, "made by this node")
+	known("theirs.test", false, "not there")
+	make1(t, other, "theirs.test")
+	known("theirs.test", false, "made by another node; believed for a second")
+	if _, found, err := s.Hosted(t.Context(), "theirs.test"); !found || err != nil {
+		t.Fatalf("mail that comes in for a domain of another node: %v, %v", found, err)
+	}
+	known("theirs.test", true, "found meanwhile")
+	known("late.test", false, "not there")
+	make1(t, other, "late.test")
+	clk.Advance(time.Second)
+	known("late.test", true, "a second later")
+}

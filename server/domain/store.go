@@ -61,15 +61,19 @@ func one(ctx context.Context, q pg.Querier, sql string, arg any) (d Domain, foun
 
 // list gives one more than the page takes, when there is one.
 func list(ctx context.Context, q pg.Querier, all bool, domains []mail.DomainID, query ListQuery) ([]Domain, error) {
-	ids := make([]pgtype.UUID, len(domains))
-	for i, d := range domains {
-		ids[i] = pgtype.UUID{Bytes: d, Valid: true}
-	}
-	rows, err := q.Query(ctx, sqlList, query.After, all, ids, string(query.Status), query.Name, query.Limit+1)
+	rows, err := q.Query(ctx, sqlList, query.After, all, uuids(domains), string(query.Status), query.Name, query.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, scan)
+}
+
+func uuids(ids []mail.DomainID) []pgtype.UUID {
+	out := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		out[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return out
 }
 
 func scan(row pgx.CollectableRow) (Domain, error) {

@@ -41,6 +41,7 @@ type Service struct {
 	views     *viewCache
 	committer *committer
 	inboxes   inboxCache
+	looks     sharedRows
 	admitted  admissions
 }
 
@@ -98,6 +99,11 @@ func scope(p mail.Principal, name string) error {
 // load reads one mailbox and checks that the principal may use it. Foreign mailboxes do not exist (S-43).
 func (s *Service) load(ctx context.Context, q pg.Querier, p mail.Principal, sql string, args ...any) (Mailbox, error) {
 	m, err := selectMailbox(ctx, q, sql, args...)
+	return admit(p, m, err)
+}
+
+// admit gives a mailbox that was read to who may use it.
+func admit(p mail.Principal, m Mailbox, err error) (Mailbox, error) {
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return Mailbox{}, errNotFound("mailbox")

@@ -83,7 +83,9 @@ type authLabels struct {
 // Metrics is every metric of the server. All series exist from the start with
 // the value 0, and no call can make a new one. A nil *Metrics counts nothing.
 type Metrics struct {
-	registry    *prometheus.Registry
+	registry *prometheus.Registry
+	// sampled holds the few that Sample reads.
+	sampled     *prometheus.Registry
 	received    prometheus.Counter
 	sent        prometheus.Counter
 	bounced     prometheus.Counter
@@ -100,7 +102,7 @@ type Metrics struct {
 
 // NewMetrics returns the metrics in a registry of their own.
 func NewMetrics() *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+	m := &Metrics{registry: prometheus.NewRegistry(), sampled: prometheus.NewRegistry()}
 	m.received = m.counter("mailserver_messages_received_total", "Messages accepted from other servers.")
 	m.sent = m.counter("mailserver_messages_sent_total", "Messages that a remote server accepted.")
 	m.bounced = m.counter("mailserver_messages_bounced_total", "Messages that failed for good at a remote server or by a DSN.")
@@ -139,6 +141,7 @@ func (m *Metrics) labelled() {
 		Help: "Open connections, by protocol.",
 	}, []string{"protocol"})
 	m.registry.MustRegister(rejected, auth, connections)
+	m.sampled.MustRegister(rejected, connections)
 
 	m.rejected = map[Reason]prometheus.Counter{}
 	for _, reason := range Reasons() {

@@ -170,6 +170,7 @@ func (a *attempt) finish(ctx context.Context, r Recipient) error {
 		publish()
 	}
 	if err == nil && claimed {
+		s.announce()
 		e.fresh = false
 		s.count(e, r)
 	}

@@ -214,6 +214,7 @@ func (s *Service) settleOnce(ctx context.Context, token string, g group, results
 			return err
 		}
 		if len(taken) == 0 {
+			s.announce()
 			g.email.fresh = false
 			for i := range settled {
 				s.count(g.email, settled[i])

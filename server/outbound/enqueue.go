@@ -68,8 +68,9 @@ func (s *Service) commit(ctx context.Context, emails []*Email, effect string) er
 		s.forgetAll(ctx, emails)
 		return err
 	}
-	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
-		if err := s.insert(ctx, tx, emails); err != nil {
+	var here []string
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if here, err = s.insert(ctx, tx, emails); err != nil {
 			return err
 		}
 		idem.SetEffect(ctx, cmp.Or(effect, emails[len(emails)-1].ID.String()))
@@ -77,8 +78,12 @@ func (s *Service) commit(ctx context.Context, emails []*Email, effect string) er
 	})
 	switch {
 	case err == nil:
+		s.announce()
+		s.tellHere(here, lineOf(emails)) //nolint:contextcheck // see there
 		return nil
 	case pg.CommitUnknown(err):
+		defer s.announce()
+		defer s.tellHere(here, lineOf(emails)) //nolint:contextcheck // see there
 		return s.confirm(ctx, err, func(ctx context.Context) (bool, error) { return hasEmail(ctx, s.pool, emails[0].ID) })
 	}
 	s.forgetAll(ctx, emails)
@@ -123,23 +128,25 @@ func (s *Service) forgetAll(ctx context.Context, emails []*Email) {
 	}
 }
 
-// insert writes the emails, their recipients and events in one round trip, and the wake-ups.
-func (s *Service) insert(ctx context.Context, tx pgx.Tx, emails []*Email) error {
+// insert writes the emails, their recipients and events in one round trip, and the wake-ups, except for those destinations that are to
+// be told after the commit (tellHere).
+func (s *Service) insert(ctx context.Context, tx pgx.Tx, emails []*Email) (here []string, err error) {
 	b := &pgx.Batch{}
 	events := make([]event.Event, len(emails))
 	for i, e := range emails {
 		if err := queueEmail(b, e); err != nil {
-			return err
+			return nil, err
 		}
 		events[i] = acceptedEvent(e)
 	}
 	if err := event.AppendBatch(b, emails[0].CreatedAt, events...); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
-		return fmt.Errorf("insert emails: %w", err)
+		return nil, fmt.Errorf("insert emails: %w", err)
 	}
-	return queue.InsertMany(ctx, tx, s.wakeups(emails))
+	items, here := s.wakeups(emails)
+	return here, queue.InsertMany(ctx, tx, items)
 }
 
 func acceptedEvent(e *Email) event.Event {

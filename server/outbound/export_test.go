@@ -25,11 +25,13 @@ func (s *Service) BeforeRelease(f func()) { s.beforeRelease = f }
 
 // The statements of the queue, to be explained.
 const (
-	SQLHasDue           = sqlHasDue
-	SQLClaimDue         = sqlClaimDue
-	SQLNextWake         = sqlNextWake
-	SQLListQueue        = sqlListQueue
-	SQLListDestinations = sqlListDestinations
-	SQLUnclaim          = sqlUnclaim
-	SQLOpenEntries      = sqlOpenEntries
+	SQLHasDue             = sqlHasDue
+	SQLClaimDue           = sqlClaimDue
+	SQLNextWake           = sqlNextWake
+	SQLListQueue          = sqlListQueue
+	SQLCountQueue         = sqlCountQueue
+	SQLCountQueueByDomain = sqlCountQueueByDomain
+	SQLListDestinations   = sqlListDestinations
+	SQLUnclaim            = sqlUnclaim
+	SQLOpenEntries        = sqlOpenEntries
 )

@@ -127,6 +127,7 @@ func (s *Service) ManageDestination(ctx context.Context, p mail.Principal, name 
 	if err != nil {
 		return Destination{}, pg.Fault(err)
 	}
+	s.announce()
 	return s.destinationFor(ctx, v, name, act)
 }
 
@@ -181,6 +182,7 @@ func (s *Service) RetryAll(ctx context.Context, p mail.Principal, f RetryFilter)
 			Action: "queue.retry_all", Target: "queue", Domain: f.Domain, Data: map[string]any{"recipients": n, "destination": f.Destination},
 		})
 	})
+	s.announce()
 	return n, pg.Fault(err)
 }
 

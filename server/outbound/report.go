@@ -186,6 +186,7 @@ func (s *Service) fileReport(ctx context.Context, e *Email, failed []Recipient, 
 	}
 	if err == nil && publish != nil {
 		publish()
+		s.announce()
 	}
 	if errors.Is(err, errReported) {
 		return nil

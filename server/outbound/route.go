@@ -3,7 +3,9 @@ package outbound
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,7 +66,7 @@ func (s *Service) isHosted(ctx context.Context, known map[string]bool, name stri
 	if here, ok := known[name]; ok {
 		return here, nil
 	}
-	_, here, err := s.domains.Hosted(ctx, name)
+	_, here, err := s.domains.HostedLately(ctx, name)
 	if err == nil {
 		known[name] = here
 	}
@@ -110,21 +112,28 @@ func (w way) destination(to mail.Address) string {
 
 func hostPort(r smtpout.Relay) string { return net.JoinHostPort(r.Host, strconv.Itoa(r.Port)) }
 
-// wakeups are the jobs of fresh emails: one for what this server finishes by itself of an email, and one for each destination.
-func (s *Service) wakeups(emails []*Email) []queue.Item {
-	var items []queue.Item
-	line := lineSingle
+// lineOf gives the line in which wake-ups of fresh emails wait.
+func lineOf(emails []*Email) int {
 	if len(emails) > 1 {
-		line = lineMany
+		return lineMany
 	}
-	seen := map[string]bool{}
+	return lineSingle
+}
+
+// wakeups are the jobs of fresh emails: one for what this server finishes by itself of an email, and one for each destination. One
+// that is being drained in this process needs none: here names it.
+func (s *Service) wakeups(emails []*Email) (items []queue.Item, here []string) {
+	line, seen := lineOf(emails), map[string]bool{}
 	for _, e := range emails {
 		near := false
 		for _, r := range e.Recipients {
 			switch {
 			case s.isNear(r):
 				near = true
-			case !seen[r.Destination]:
+			case seen[r.Destination]:
+			case s.turns.has(r.Destination) && !s.stopping():
+				seen[r.Destination], here = true, append(here, r.Destination)
+			default:
 				seen[r.Destination] = true
 				items = append(items, drainItem(r.Destination, line))
 			}
@@ -133,7 +142,30 @@ func (s *Service) wakeups(emails []*Email) []queue.Item {
 			items = append(items, queue.Item{Args: AttemptArgs{Email: e.ID}, Opts: &queue.InsertOpts{Queue: queue.Delivery, Priority: line}})
 		}
 	}
-	return items
+	return items, here
+}
+
+// tellHere tells the drains of destinations that fresh mail has been committed for them. One that has ended since is woken like any
+// other; should that fail, or this process die before it, the scanner finds the mail when its first lease ends.
+//
+// The context is not the caller's: hooks that are to run before the commit have run, and a client that leaves changes nothing.
+func (s *Service) tellHere(here []string, line int) {
+	here = slices.DeleteFunc(here, s.turns.wake)
+	if len(here) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	err := pg.InTx(ctx, s.pool, func(ctx context.Context, tx pg.Tx) error {
+		items := make([]queue.Item, len(here))
+		for i, name := range here {
+			items[i] = drainItem(name, line)
+		}
+		return queue.InsertMany(ctx, tx, items)
+	})
+	if err != nil {
+		s.log.LogAttrs(ctx, slog.LevelWarn, "fresh mail waits for the scanner", slog.Int("destinations", len(here)), slog.Any("error", err))
+	}
 }
 
 // isNear says that no other server is needed for the recipient.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailserver-dev/mailserver/server/account"
 	"github.com/mailserver-dev/mailserver/server/body"
+	"github.com/mailserver-dev/mailserver/server/bus"
 	"github.com/mailserver-dev/mailserver/server/clock"
 	"github.com/mailserver-dev/mailserver/server/domain"
 	"github.com/mailserver-dev/mailserver/server/fault"
@@ -77,6 +78,7 @@ type Deps struct {
 	Local    Local
 	Client   *smtpout.Client // nil when the mode never dials
 	Metrics  *obs.Metrics    // nil counts nothing
+	Bus      *bus.Bus        // is told of events after their commit; nil tells nobody
 }
 
 // Service is the departure flow. All methods may be called from many goroutines and nodes at once.
@@ -91,6 +93,7 @@ type Service struct {
 	local    Local
 	client   *smtpout.Client
 	metrics  *obs.Metrics
+	bus      *bus.Bus
 
 	fleet fleet
 	turns turns
@@ -112,8 +115,15 @@ func New(cfg Config, d Deps) *Service {
 	d.Metrics.SetOutboundLimit(cfg.Connections)
 	return &Service{
 		cfg: cfg, pool: d.Pool, clock: d.Clock, log: d.Log, bodies: d.Bodies, domains: d.Domains, accounts: d.Accounts,
-		local: d.Local, client: d.Client, metrics: d.Metrics, slots: make(chan struct{}, cfg.Connections),
+		local: d.Local, client: d.Client, metrics: d.Metrics, bus: d.Bus, slots: make(chan struct{}, cfg.Connections),
 		writers: make(chan struct{}, writersOf(d.Pool)), quiet: make(chan struct{}), beforeRelease: func() {},
+	}
+}
+
+// announce wakes who reads the ledger or watches the queue. It is called after the commit.
+func (s *Service) announce() {
+	if s.bus != nil {
+		s.bus.Publish(bus.Events)
 	}
 }
 

@@ -53,7 +53,7 @@ func (s *Service) Recipient(ctx context.Context, _ mail.Principal, to mail.Addre
 	if err != nil {
 		return fault.New(fault.Invalid, "recipient-invalid", "the domain of the recipient is not a valid name")
 	}
-	_, hosted, err := s.domains.Hosted(ctx, name)
+	_, hosted, err := s.domains.HostedLately(ctx, name)
 	switch {
 	case err != nil:
 		return err

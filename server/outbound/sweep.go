@@ -122,6 +122,7 @@ func (s *Service) giveUp(ctx context.Context, id, youngest mail.DeliveryID, now 
 		return s.record(ctx, tx, e, []Recipient{r.Recipient})
 	})
 	if err == nil && e != nil {
+		s.announce()
 		s.count(e, r.Recipient)
 		return true, nil
 	}

@@ -9,6 +9,13 @@ type turns struct {
 	by map[string]*drain
 }
 
+// has reports whether a destination is being drained here. That may be over when it is told.
+func (t *turns) has(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.by[name] != nil
+}
+
 // wake tells the drain of a destination to look again; false when there is none.
 func (t *turns) wake(name string) bool {
 	t.mu.Lock()

@@ -51,6 +51,7 @@ type world struct {
 	accounts  *account.Service
 	mailboxes *mailbox.Service
 	metrics   *obs.Metrics
+	notices   *bus.Bus
 	in        *inbound.Service
 	out       *outbound.Service
 	demo      domain.Domain
@@ -90,6 +91,7 @@ func newWorld(t *testing.T, set settings) *world {
 		w.clk, w.dir = set.beside.clk, set.beside.dir
 	}
 	log, notices := slog.New(slog.DiscardHandler), bus.New()
+	w.notices = notices
 	hook := func(st body.Step) error {
 		if f := w.hook.Load(); f != nil {
 			return (*f)(st)
@@ -155,7 +157,7 @@ func (w *world) flow(mode outbound.Mode, local outbound.Local) *outbound.Service
 		Hostname: "host.test", Mode: mode, MaxBytes: 1 << 20, RecipientsAPI: 1000, Relay: w.set.relay,
 	}, outbound.Deps{
 		Pool: w.pool, Clock: w.clk, Log: log, Bodies: w.bodies, Domains: w.domains, Accounts: w.accounts,
-		Local: local, Client: client, Metrics: w.metrics,
+		Local: local, Client: client, Metrics: w.metrics, Bus: w.notices,
 	})
 	w.t.Cleanup(out.CloseFleet)
 	return out
