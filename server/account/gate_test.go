@@ -18,7 +18,7 @@ func noon() time.Time { return time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC) }
 func TestAFloodOfSignInsRunsFewHashesAndRefusesTheRest_S20(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(noon())
-	g := newGate(clk, 2)
+	g := newGate(clk, 2, nil)
 	release := make(chan struct{})
 	var running, most, ran, busy atomic.Int32
 	var wg sync.WaitGroup
@@ -64,7 +64,7 @@ func TestAFloodOfSignInsRunsFewHashesAndRefusesTheRest_S20(t *testing.T) {
 func TestWhoWaitsGetsItsTurnOrGivesUp(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(noon())
-	g := newGate(clk, 1)
+	g := newGate(clk, 1, nil)
 	release, started := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -97,4 +97,65 @@ func TestWhoWaitsGetsItsTurnOrGivesUp(t *testing.T) {
 	if !ran {
 		t.Fatal("the waiting one never got its turn")
 	}
+}
+
+// Twenty people who sign in one after the other must not leave their buffers in memory for minutes, nor cost twenty collections.
+func TestTheMemoryOfHashesIsGivenBackOnceInARest(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(noon())
+	tidied := make(chan time.Time, 10)
+	g := newGate(clk, 2, func() { tidied <- clk.Now() })
+	hash := func() {
+		if err := g.do(t.Context(), func() {}); err != nil {
+			t.Error(err)
+		}
+	}
+	pass := func(d time.Duration) { // when the one who waits for the rest has looked and waits on, or has ended
+		t.Helper()
+		clk.Advance(d)
+		for range 1000 {
+			runtime.Gosched()
+		}
+	}
+	none := func(when string) {
+		t.Helper()
+		select {
+		case at := <-tidied:
+			t.Fatalf("%s: given back after %s", when, at.Sub(noon()))
+		default:
+		}
+	}
+	for range 20 { // for ten seconds
+		hash()
+		pass(gateRest / 10)
+		none("between hashes")
+	}
+	release, started := make(chan struct{}), make(chan struct{})
+	var slow sync.WaitGroup
+	slow.Go(func() {
+		if err := g.do(t.Context(), func() { close(started); <-release }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-started
+	if err := clk.BlockUntil(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	pass(3 * gateRest)
+	none("while a hash runs")
+	close(release)
+	slow.Wait()
+	if err := clk.BlockUntil(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	clk.Advance(2 * gateRest)
+	<-tidied
+	pass(10 * gateRest)
+	none("in the same rest")
+	if n := clk.Waiters(); n != 0 {
+		t.Fatalf("%d wait for nothing", n)
+	}
+	hash()
+	clk.Advance(gateRest)
+	<-tidied
 }

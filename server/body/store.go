@@ -37,6 +37,7 @@ type Store struct {
 	log      *slog.Logger
 
 	buffers sync.Pool // *[]byte of writeBuffer
+	pieces  sync.Pool // *[spoolPiece]byte
 	dirs    sync.Map  // owner → *dirSync; an owner that is here has its directories
 	handles *handles  // the directories that bodies are read from
 }
@@ -60,6 +61,7 @@ func Open(o Options, clk clock.Clock, log *slog.Logger) (*Store, error) {
 	}
 	s := &Store{disk: d, node: o.Node, lowWater: o.LowWater, clk: clk, log: log, handles: newHandles(maxHandles)}
 	s.buffers.New = func() any { b := make([]byte, 0, writeBuffer); return &b }
+	s.pieces.New = func() any { return new([spoolPiece]byte) }
 	if err := s.prepare(); err != nil {
 		d.root.Close()
 		return nil, fmt.Errorf("open the message store: %w", err)

@@ -4,11 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/mailserver-dev/mailserver/server/fault"
 )
 
 var errPower = errors.New("power cut")
@@ -133,56 +130,5 @@ func TestWalkSeesEveryFileAndSaysWhichAreStrange_D28(t *testing.T) {
 	}
 	if err := s.Walk(t.Context(), someone(), func(Entry) error { return stop }); err != nil {
 		t.Fatalf("an owner without a directory: %v", err)
-	}
-}
-
-func TestSpoolsUseAFileAboveOneMebibyteAndLeaveNothing_D7(t *testing.T) {
-	t.Parallel()
-	s, dir := newStore(t, nil)
-	for _, size := range []int{0, 10, spoolMemory, spoolMemory + 1, 3 * spoolMemory} {
-		sp := s.NewSpool()
-		text := make([]byte, size)
-		for i := range text {
-			text[i] = byte(i * 7)
-		}
-		for off := 0; off < size; off += 100_000 {
-			if _, err := sp.Write(text[off:min(size, off+100_000)]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if inFile := sp.file != nil; inFile != (size > spoolMemory) {
-			t.Fatalf("%d octets: in a file %t", size, inFile)
-		}
-		ref, err := s.Put(t.Context(), Outbound, sp.Source())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := content(t, s, ref); got != string(text) || sp.Size() != int64(size) || sp.SHA256() != ref.SHA256 {
-			t.Fatalf("%d octets: the spool gave other bytes, size or hash", size)
-		}
-		if left := files(t, dir, "tmp"); len(left) > 0 {
-			t.Fatalf("a crash would leave %v", left)
-		}
-		if err := sp.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestASpoolWithoutRoomSaysSo_I43(t *testing.T) {
-	t.Parallel()
-	full := false
-	s, _ := newStore(t, func(st Step) error {
-		if full && st.Op == OpWrite {
-			return syscall.ENOSPC
-		}
-		return nil
-	})
-	full = true
-	sp := s.NewSpool()
-	defer sp.Close()
-	_, err := sp.Write(make([]byte, spoolMemory+1))
-	if !fault.Is(err, fault.Storage) {
-		t.Fatalf("got %v, want storage-full", err)
 	}
 }

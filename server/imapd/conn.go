@@ -98,6 +98,7 @@ func newConn(ctx context.Context, s *Server, nc net.Conn, kind Kind, remote neti
 	}
 	c.current.Store("")
 	c.r = imapwire.NewReader(l, imapwire.LimitsBeforeLogin(), c.goOn)
+	c.r.Share(&s.buffers)
 	c.w = imapwire.NewWriter(l)
 	return c
 }

@@ -54,6 +54,7 @@ type fetcher struct {
 	c     *conn
 	in    *imapwire.Fetch
 	found spans
+	whole bool // the structure of messages is not needed
 	batch []*letter
 	held  int // octets that the batch holds in memory
 	names namer

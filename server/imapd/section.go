@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -16,7 +17,12 @@ import (
 // contents shows messages of which more is asked than their rows hold.
 func (f *fetcher) contents(ctx context.Context) error {
 	defer f.closeBatch()
-	err := f.read(ctx, mailbox.WantMeta|f.wantList(), func(row *mailbox.Row) error {
+	f.whole = f.wantsWhole()
+	want := f.wantList()
+	if !f.whole {
+		want |= mailbox.WantMeta
+	}
+	err := f.read(ctx, want, func(row *mailbox.Row) error {
 		l, err := f.open(ctx, row)
 		if err != nil {
 			return f.unopened(row, err)
@@ -45,6 +51,18 @@ func (f *fetcher) wantList() mailbox.Items {
 	return 0
 }
 
+// wantsWhole reports whether whole messages are asked for and nothing that their structure tells, as programs do that copy a mailbox.
+// The structure is then neither read nor decoded.
+func (f *fetcher) wantsWhole() bool {
+	if f.in.RFC822Header || f.in.RFC822Text || f.in.Body || f.wantList() != 0 ||
+		len(f.in.Options.BinarySection)+len(f.in.Options.BinarySectionSize) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(f.in.Options.BodySection, func(item *imap.FetchItemBodySection) bool {
+		return len(item.Part)+len(item.HeaderFields)+len(item.HeaderFieldsNot) > 0 || item.Specifier != imap.PartSpecifierNone
+	})
+}
+
 // unopened tells a message that is not there from a store that cannot be reached, which would say the same of all others, and from
 // a question that is too large.
 func (f *fetcher) unopened(row *mailbox.Row, err error) error {
@@ -58,7 +76,7 @@ func (f *fetcher) unopened(row *mailbox.Row, err error) error {
 // open opens a message and does what can fail, so that a message that is marked as seen is shown. One whose file is not as long as
 // its row says is damaged: nothing of it is shown, because nothing is invented (D-27).
 func (f *fetcher) open(ctx context.Context, row *mailbox.Row) (*letter, error) {
-	meta, err := row.Structure()
+	meta, err := f.structure(row)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +96,14 @@ func (f *fetcher) open(ctx context.Context, row *mailbox.Row) (*letter, error) {
 	l.row.Meta = nil
 	l.row.List = append([]byte(nil), row.List...)
 	return l, nil
+}
+
+// structure gives what is known of a message. Of one that is shown as a whole no more than its size has to be known.
+func (f *fetcher) structure(row *mailbox.Row) (*mime.Message, error) {
+	if f.whole {
+		return &mime.Message{Size: row.Size}, nil
+	}
+	return row.Structure()
 }
 
 func (f *fetcher) closeBatch() {

@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/mailserver-dev/mailserver/server/imapd/imapwire"
 )
 
 // Server serves IMAP on any number of listeners.
@@ -19,6 +21,8 @@ type Server struct {
 	verbs  map[string]verb
 	// searches bounds the searches that read bodies at the same moment.
 	searches chan struct{}
+	// buffers are what sessions read with while their clients say something.
+	buffers imapwire.Buffers
 
 	mu        sync.Mutex
 	stopping  bool

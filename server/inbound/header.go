@@ -29,7 +29,7 @@ func (f headerField) value() string { return mime.Field{Raw: f.raw}.Value() }
 // eachField calls visit for every field in the first end octets of r, split as the scanner of mime does. It holds one field at a
 // time, and of that only what wanted asks for, so that a header block of any size costs no memory.
 func eachField(r io.ReaderAt, end int64, wanted func(name string) bool, visit func(headerField)) error {
-	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, end), readAhead)
+	in := bufio.NewReaderSize(io.NewSectionReader(r, 0, end), int(min(end, readAhead)))
 	var f headerField
 	keep, open, lineStart := false, false, true
 	for {

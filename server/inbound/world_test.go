@@ -30,7 +30,7 @@ import (
 
 // world is what arriving mail meets: the domains d.test and bücher.test with their accounts.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	clk      *clock.Fake
 	pool     *pg.Pool
 	dir      string
@@ -45,7 +45,7 @@ type world struct {
 
 func system() mail.Principal { return mail.System("test") }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clk: clock.NewFake(time.Date(2026, 11, 25, 15, 4, 5, 0, time.UTC)), pool: pgtest.DB(t), dir: t.TempDir()}
 	log, notices := slog.New(slog.DiscardHandler), bus.New()
@@ -104,7 +104,7 @@ func (w *world) user(email string, change ...func(*account.Create)) account.User
 	return u
 }
 
-func address(t *testing.T, text string) mail.Address {
+func address(t testing.TB, text string) mail.Address {
 	t.Helper()
 	a, err := mail.ParseAddress(text)
 	if err != nil {

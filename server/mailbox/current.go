@@ -20,8 +20,13 @@ import (
 // View gives the current state of a mailbox: at least as new as every change that was committed before the call, on whatever
 // node. All sessions of this process share it. The counters of the returned Mailbox are those of the view.
 func (s *Service) View(ctx context.Context, p mail.Principal, key int64) (*View, Mailbox, error) {
-	m, err := s.byKey(ctx, p, readMessages, key)
-	if err != nil {
+	if err := scope(p, readMessages); err != nil {
+		return nil, Mailbox{}, err
+	}
+	m, err := s.looks.get(ctx, key, func(ctx context.Context) (Mailbox, error) {
+		return selectMailbox(ctx, s.pool, sqlMailboxByKey, key)
+	})
+	if m, err = admit(p, m, err); err != nil {
 		return nil, Mailbox{}, err
 	}
 	v, err := s.current(ctx, m)

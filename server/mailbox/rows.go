@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/mailserver-dev/mailserver/server/mail"
 	"github.com/mailserver-dev/mailserver/server/mime"
 	"github.com/mailserver-dev/mailserver/server/pg"
@@ -66,11 +68,16 @@ WHERE g.account_id = (SELECT m.account_id FROM mailbox m WHERE m.key = $1) ORDER
 // Rows reads messages of a mailbox in ascending order of uid and calls yield for each. Uids that are not there are passed over.
 // No connection is held while yield runs, so it may write to a slow client. An error of yield ends the reading and is returned.
 func (s *Service) Rows(ctx context.Context, p mail.Principal, key int64, uids UIDRanges, want Items, yield func(*Row) error) error {
-	if _, err := s.byKey(ctx, p, readMessages, key); err != nil {
+	sets := chunks(uids.Normal())
+	if len(sets) == 0 {
+		_, err := s.byKey(ctx, p, readMessages, key)
 		return err
 	}
-	r := rowReader{s: s, key: key, want: want}
-	for _, set := range chunks(uids.Normal()) {
+	if err := scope(p, readMessages); err != nil {
+		return err
+	}
+	r := rowReader{s: s, p: p, key: key, want: want}
+	for _, set := range sets {
 		next := set[0].First
 		for {
 			more, err := r.read(ctx, set, next)
@@ -95,10 +102,10 @@ func (s *Service) Rows(ctx context.Context, p mail.Principal, key int64, uids UI
 func (s *Service) RowsElsewhere(
 	ctx context.Context, p mail.Principal, key int64, entries []Entry, want Items, yield func(*Row) error,
 ) error {
-	if _, err := s.byKey(ctx, p, readMessages, key); err != nil {
+	if err := scope(p, readMessages); err != nil {
 		return err
 	}
-	r := rowReader{s: s, key: key, want: want}
+	r := rowReader{s: s, p: p, key: key, want: want}
 	for part := range slices.Chunk(entries, rowsChunk) {
 		uids, keys := make([]int32, len(part)), make([]int64, len(part))
 		for i, e := range part {
@@ -142,14 +149,17 @@ func chunks(uids UIDRanges) []UIDRanges {
 	return out
 }
 
-// rowReader keeps one chunk of rows and the buffer that their columns lie in.
+// rowReader keeps one chunk of rows and the buffer that their columns lie in. Whether the principal may use the mailbox is asked
+// together with the first chunk, in one round trip: most commands want one message.
 type rowReader struct {
-	s     *Service
-	key   int64
-	want  Items
-	rows  []Row
-	spans []span
-	buf   []byte
+	s        *Service
+	p        mail.Principal
+	key      int64
+	want     Items
+	admitted bool
+	rows     []Row
+	spans    []span
+	buf      []byte
 }
 
 // span says where the columns of a row lie in the buffer; the buffer may still grow while a chunk is read.
@@ -172,7 +182,32 @@ func (r *rowReader) read(ctx context.Context, set UIDRanges, next uint32) (more 
 func (r *rowReader) query(ctx context.Context, sql string, what ...any) error {
 	r.rows, r.spans, r.buf = r.rows[:0], r.spans[:0], r.buf[:0]
 	args := append([]any{r.key, r.want&WantList != 0, r.want&WantMeta != 0}, what...)
+	if !r.admitted {
+		return r.first(ctx, sql, args)
+	}
 	rows, err := r.s.pool.Query(ctx, sql, args...)
+	return r.takeAll(rows, err)
+}
+
+// first asks for the mailbox and for rows of it at once. Nothing of the rows is kept when the principal may not use the mailbox.
+func (r *rowReader) first(ctx context.Context, sql string, args []any) error {
+	b := &pgx.Batch{}
+	b.Queue(sqlMailboxByKey, r.key)
+	b.Queue(sql, args...)
+	results := r.s.pool.SendBatch(ctx, b)
+	m, err := queriedMailbox(results.Query())
+	if _, err = admit(r.p, m, err); err == nil {
+		r.admitted = true
+		err = r.takeAll(results.Query())
+	}
+	if closed := results.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// takeAll copies the rows of a result.
+func (r *rowReader) takeAll(rows pgx.Rows, err error) error {
 	if err != nil {
 		return err
 	}

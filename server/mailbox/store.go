@@ -42,7 +42,10 @@ func scanMailbox(row pgx.CollectableRow) (Mailbox, error) {
 
 // selectMailbox runs one of the statements above that give one mailbox; pgx.ErrNoRows if there is none.
 func selectMailbox(ctx context.Context, q pg.Querier, sql string, args ...any) (Mailbox, error) {
-	rows, err := q.Query(ctx, sql, args...)
+	return queriedMailbox(q.Query(ctx, sql, args...))
+}
+
+func queriedMailbox(rows pgx.Rows, err error) (Mailbox, error) {
 	if err != nil {
 		return Mailbox{}, err
 	}

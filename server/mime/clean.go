@@ -1,6 +1,7 @@
 package mime
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -10,6 +11,7 @@ import (
 // clean makes a header value of raw bytes: unfolded (RFC 5322 §2.2.3), tabs as spaces, other control characters removed,
 // outer white space trimmed, and valid UTF-8 (what is not is read as windows-1252).
 func clean(raw []byte) string {
+	raw = bytes.TrimRight(raw, "\r\n") // so that a field of one line is plain
 	plain := true
 	for _, c := range raw {
 		if c < ' ' || c >= 0x7f {

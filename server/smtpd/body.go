@@ -29,7 +29,7 @@ var errBudget = errors.New("the rest of the message is too long")
 // that another server took for content.
 type dots struct {
 	w     *wire
-	tail  []byte // the last octets, at most three
+	last  [3]byte // octets
 	begun bool
 }
 
@@ -51,13 +51,14 @@ func (d *dots) next() ([]byte, error) {
 
 // lineStart reports whether what comes next begins a line.
 func (d *dots) lineStart() bool {
-	return !d.begun || bytes.HasSuffix(d.tail, []byte("\r\n")) && !bytes.HasSuffix(d.tail, []byte("\r\r\n"))
+	return !d.begun || d.last[1] == '\r' && d.last[2] == '\n' && d.last[0] != '\r'
 }
 
 func (d *dots) note(piece []byte) {
 	d.begun = true
-	d.tail = append(d.tail, piece[max(0, len(piece)-3):]...)
-	d.tail = d.tail[max(0, len(d.tail)-3):]
+	for _, b := range piece[max(0, len(piece)-3):] {
+		d.last = [3]byte{d.last[1], d.last[2], b}
+	}
 }
 
 func (d *dots) skip(budget int64) error {
@@ -212,8 +213,16 @@ type cleaner struct {
 	out     []byte
 }
 
-// feed gives the checked octets; they are valid until the next call.
+// feed gives the checked octets; they are valid until the next call, or until piece is written over.
 func (c *cleaner) feed(piece []byte) ([]byte, error) {
+	if c.clean(piece) {
+		return piece, nil
+	}
+	return c.octets(piece)
+}
+
+// octets is feed for any piece.
+func (c *cleaner) octets(piece []byte) ([]byte, error) {
 	c.out = c.out[:0]
 	for _, b := range piece {
 		if c.cr {
@@ -247,6 +256,35 @@ func (c *cleaner) feed(piece []byte) ([]byte, error) {
 		}
 	}
 	return c.out, nil
+}
+
+// clean reports whether nothing in the piece has to be looked at octet by octet: lines of a lawful length, all ended by CR LF, and
+// maybe the beginning of another one. Nearly everything is like that.
+func (c *cleaner) clean(piece []byte) bool {
+	if c.cr || bytes.IndexByte(piece, 0) >= 0 {
+		return false
+	}
+	column := c.column
+	for rest, line := piece, []byte(nil); len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n')
+		switch {
+		case end < 0:
+			line, rest = rest, nil
+		case end == 0 || rest[end-1] != '\r':
+			return false
+		default:
+			line, rest = rest[:end-1], rest[end+1:]
+		}
+		column += len(line)
+		if bytes.IndexByte(line, '\r') >= 0 || c.maxLine > 0 && column > c.maxLine {
+			return false
+		}
+		if end >= 0 {
+			column = 0
+		}
+	}
+	c.column = column
+	return true
 }
 
 // end is told that the message is complete; out then holds what was still to be written.

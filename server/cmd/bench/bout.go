@@ -17,6 +17,10 @@ type bout struct {
 	values values
 	ledger *ledger
 	judged *verdict
+	// profiler is nil unless profiles of this server were asked for; profiled are those that were taken.
+	profiler *profiler
+	profiled []stretch
+	running  *span // begun and not finished
 }
 
 // senders shares letters out among connections. Every one of them is sent at most once.

@@ -26,9 +26,17 @@ func (r *runner) fill(b *bout) error {
 		return err
 	}
 	begin := time.Now()
+	s, err := b.begin("append")
+	if err != nil {
+		return err
+	}
 	if err := r.append(b); err != nil {
 		return err
 	}
+	if _, err := s.finish(); err != nil {
+		return err
+	}
+	b.each(r.plan.box)
 	b.values["fetch.append_per_s"] = rate(r.plan.box, time.Since(begin))
 	times := &stopwatch{client: c, values: b.values}
 	times.selectBox("fetch.select_first_ms", r.plan.box)
@@ -77,7 +85,10 @@ func (r *runner) fetch(b *bout) error {
 	}
 	defer c.close()
 	c.keep = false
-	before := used(b.server)
+	s, err := b.begin("fetch")
+	if err != nil {
+		return err
+	}
 	times := &stopwatch{client: c, values: b.values}
 	times.selectBox("fetch.select_ms", r.plan.box)
 	times.list("fetch.flags_ms", "(UID FLAGS)", r.plan.box)
@@ -85,9 +96,13 @@ func (r *runner) fetch(b *bout) error {
 	times.list("fetch.list_ms", listItems, r.plan.box)
 	times.bodies("fetch.bodies_mib_per_s", min(r.plan.bodies, r.plan.box))
 	times.points("fetch.one", r.plan.points, r.plan.box)
-	cpu, others := used(b.server).since(before)
-	b.values["fetch.cpu_s"] = cpu.Seconds()
-	b.values["fetch.others_cores"] = others
+	cost, err := s.finish()
+	b.values["fetch.cpu_s"] = cost.cpu.Seconds()
+	b.values["fetch.others_cores"] = cost.others
+	if err != nil {
+		return err
+	}
+	b.each(r.plan.box)
 	return times.err
 }
 

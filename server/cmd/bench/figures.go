@@ -42,6 +42,7 @@ func specs(p plan) []spec {
 	list = append(
 		list,
 		spec{key: "memory.idle_mib", label: "idle memory (PSS), nobody connected", unit: "MiB", less: true, gate: 100, goal: 60},
+		spec{key: "memory.signed_in_mib", label: fmt.Sprintf("  %.0f s after %d sign-ins", p.settle.Seconds(), users), unit: "MiB", less: true},
 		spec{key: "memory.busy_mib", label: fmt.Sprintf("  with %d idle TLS connections", p.weighed), unit: "MiB", less: true},
 		spec{key: "memory.connection_kib", label: "  per idle TLS connection", unit: "KiB", less: true, gate: 100, goal: 50},
 	)

@@ -22,21 +22,27 @@ func (r *runner) ingest(b *bout, l load) error {
 		},
 		letter: func(_, n int) letter { return letters.letter(n, outsider, account(n)) },
 	}
-	before := used(b.server)
+	s, err := b.begin(fmt.Sprintf("ingest-c%d", l.connections))
+	if err != nil {
+		return err
+	}
 	broken := work.run(b.ctx, b.ledger) // what was accepted is verified all the same
-	sent := time.Since(before.at)
+	sent := time.Since(s.before.at)
 	n := len(b.ledger.taken())
 	if err := w.await(b.ctx, n, r.plan.drain); err != nil {
 		return errors.Join(broken, err)
 	}
-	after := used(b.server)
-	cpu, others := after.since(before)
+	cost, err := s.finish()
+	if err != nil {
+		return errors.Join(broken, err)
+	}
+	b.each(n)
 	key := fmt.Sprintf("ingest.c%d.", l.connections)
-	b.values[key+"visible_per_s"] = rate(n, after.at.Sub(before.at))
+	b.values[key+"visible_per_s"] = rate(n, cost.at.Sub(s.before.at))
 	b.values[key+"accepted_per_s"] = rate(n, sent)
 	b.values.spread(key+"dot", b.ledger.dots())
-	b.values[key+"cpu_ms"] = share(millis(cpu), n)
-	b.values[key+"others_cores"] = others
+	b.values[key+"cpu_ms"] = share(millis(cost.cpu), n)
+	b.values[key+"others_cores"] = cost.others
 	found, err := w.found(b.ctx)
 	if err != nil {
 		return errors.Join(broken, fmt.Errorf("read what arrived: %w", err))

@@ -30,16 +30,18 @@ type options struct {
 	gates    bool
 	noPeer   bool
 	keep     bool
+	profile  bool
 	rounds   int
 	box      int
 	only     []string
 	letters  int      // of the drain
 	dead     string   // how the dead destination is dead
-	settings []string // more of them for our server, in the drain
+	settings []string // more of them for our server
 	data     string   // absolute
 	report   string
 	binary   string // absolute
 	foreign  string // folder of the independent generator
+	profiles string // absolute; folder of the profiles of this run
 	environ  []string
 }
 
@@ -126,12 +128,13 @@ func parse(args, environ []string, out io.Writer) (options, error) {
 	flags.BoolVar(&o.gates, "gates", false, "fail when a gate is missed")
 	flags.BoolVar(&o.noPeer, "no-peer", false, "leave Postfix and Dovecot out")
 	flags.BoolVar(&o.keep, "keep", false, "keep the folder after a good run too")
+	flags.BoolVar(&o.profile, "profile", false, "take profiles of our server into .run/pprof/<time>; figures of time are a little worse meanwhile")
 	flags.IntVar(&o.rounds, "rounds", 0, "how many rounds (default 3, or 1 with -quick)")
 	flags.IntVar(&o.box, "mailbox", 0, "messages in the large mailbox (default 10000, or 2000 with -quick; lists have gates from 50000 on)")
 	flags.StringVar(&only, "only", "", "comma-separated: memory, ingest, submission, push, fetch (default these), drain")
 	flags.IntVar(&o.letters, "drain-messages", 0, "letters in the queue of the drain (default 100000 to 1000 destinations, or 5000 to 100 with -quick)")
 	flags.StringVar(&o.dead, "dead", blackhole, "how a destination of the drain is dead: blackhole or refuse")
-	flags.Func("setting", "one more setting of our server in the drain, as NAME=VALUE; may be repeated", func(text string) error {
+	flags.Func("setting", "one more setting of our server, as NAME=VALUE; may be repeated", func(text string) error {
 		o.settings = append(o.settings, text)
 		return nil
 	})
@@ -176,7 +179,8 @@ func (o *options) paths(now time.Time) error {
 	if o.report == "" {
 		o.report = base + ".json"
 	}
-	for _, path := range []*string{&o.data, &o.binary} {
+	o.profiles = filepath.Join(profileDir, filepath.Base(base))
+	for _, path := range []*string{&o.data, &o.binary, &o.profiles} {
 		absolute, err := filepath.Abs(*path)
 		if err != nil {
 			return err

@@ -34,6 +34,7 @@ type ours struct {
 	people  []string // the accounts that the first start creates
 	further []string // more settings, as NAME=value; they override the others
 	ready   bool     // the accounts exist
+	profile bool     // open the listener for profiles
 
 	running *server
 	http    string
@@ -49,13 +50,20 @@ func (o *ours) start(ctx context.Context) (*server, error) {
 			return nil, err
 		}
 	}
-	ports, err := freePorts(ctx, 4)
+	ports, err := freePorts(ctx, 5)
 	if err != nil {
 		return nil, err
 	}
 	s := &server{name: "mailserver", smtp: ports[0], submission: ports[1], imaps: ports[2], dialer: o.dialer}
 	o.http = "http://" + ports[3]
 	o.settings = append(o.configure(ports), o.further...)
+	if o.profile {
+		if !o.keys["debug.pprof_listen"] {
+			return nil, errors.New("this version has no debug.pprof_listen: it cannot be profiled")
+		}
+		s.profiles = "http://" + ports[4]
+		o.settings = append(o.settings, "MAILSERVER_DEBUG_PPROF_LISTEN="+ports[4])
+	}
 	cmd := command{path: o.binary, args: []string{"serve", "--data", o.data}, env: append(o.bare(), o.settings...), log: o.log}
 	p, err := cmd.launch(ctx)
 	if err != nil {

@@ -138,18 +138,25 @@ func (r *runner) push(b *bout) error {
 	defer readers.Wait()
 	defer closeAll(clients)
 	p := &prober{ears: listen(clients, &readers), letters: newSeries(r.paper, onlySmall)}
-	before := used(b.server)
+	s, err := b.begin("push")
+	if err != nil {
+		return err
+	}
 	for n := range r.plan.probes {
 		if err := p.probe(b, n); err != nil {
 			return err
 		}
 	}
-	cpu, others := used(b.server).since(before)
+	cost, err := s.finish()
+	if err != nil {
+		return err
+	}
+	b.each(len(p.fromDot))
 	b.values.spread("push.dot", p.fromDot)
 	b.values.spread("push.mail", p.fromMail)
 	b.values["push.lost"] = float64(p.lost)
-	b.values["push.cpu_ms"] = share(millis(cpu), len(p.fromDot))
-	b.values["push.others_cores"] = others
+	b.values["push.cpu_ms"] = share(millis(cost.cpu), len(p.fromDot))
+	b.values["push.others_cores"] = cost.others
 	if err := w.await(b.ctx, len(b.ledger.taken()), r.plan.drain); err != nil {
 		return err
 	}

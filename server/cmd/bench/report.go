@@ -41,6 +41,7 @@ type result struct {
 	Others   float64      `json:"others_cores"` // used by somebody else, median over the measures
 	Pairs    []pair       `json:"mailbench,omitempty"`
 	Drain    *drainReport `json:"drain,omitempty"`
+	Profiles []stretch    `json:"profiles,omitempty"`
 	Verdicts []judgement  `json:"verdicts"`
 	// Problems make the run fail; notes do not: they concern the peer, or say what was left out.
 	Problems []string `json:"problems"`
@@ -83,6 +84,9 @@ func (r *result) print(out io.Writer) {
 	r.printFigures(out)
 	if len(r.Pairs) > 0 {
 		r.printPairs(out)
+	}
+	if len(r.Profiles) > 0 {
+		r.printProfiles(out)
 	}
 	if r.Drain != nil {
 		r.Drain.show(out)
@@ -159,6 +163,16 @@ func (r *result) printPairs(out io.Writer) {
 	fmt.Fprintln(w, "both generators\tserver\tours\tmailbench\tdifference")
 	for _, p := range r.Pairs {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%+.1f %%\n", p.Label, p.Server, number4(p.Own), number4(p.Foreign), p.Difference)
+	}
+	_ = w.Flush() // as above
+}
+
+func (r *result) printProfiles(out io.Writer) {
+	fmt.Fprintln(out)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "for each of\tso many\tCPU ms\tof the database\tallocations\tKiB allocated")
+	for _, s := range r.Profiles {
+		s.show(w)
 	}
 	_ = w.Flush() // as above
 }

@@ -151,7 +151,12 @@ func (r *runner) prepare(ctx context.Context) error {
 	d := &dialer{}
 	r.ours = &ours{
 		binary: r.binary, data: filepath.Join(r.data, "mailserver"), environ: r.environ, log: log, sinkAt: ports[0], dialer: d,
-		people: append(accounts(), bigUser),
+		people: append(accounts(), bigUser), profile: r.profile, further: r.settings,
+	}
+	if r.profile {
+		if err := os.MkdirAll(r.profiles, 0o755); err != nil { //nolint:gosec // no secret is in a profile
+			return err
+		}
 	}
 	r.list = []*contender{{name: "mailserver", own: true, host: r.ours, got: map[string][]float64{}}}
 	other := &contender{name: peerName, got: map[string][]float64{}}
@@ -231,11 +236,16 @@ func (r *runner) measure(ctx context.Context, m measure, round int) {
 func (r *runner) bout(ctx context.Context, m measure, c *contender, round int) {
 	awaitQuiet(ctx, r.plan.quiet, r.res.Cores)
 	b := &bout{ctx: ctx, server: c.server, values: values{}, ledger: newLedger()}
+	if c.server.profiles != "" {
+		b.profiler = &profiler{dir: r.profiles, base: c.server.profiles}
+	}
 	begin := time.Now()
 	err := m.run(r, b)
+	b.abandon()
 	for key, value := range b.values {
 		c.got[key] = append(c.got[key], value)
 	}
+	r.res.Profiles = append(r.res.Profiles, b.profiled...)
 	where := fmt.Sprintf("%s, %s", c.name, m.name)
 	if round > 0 {
 		where = fmt.Sprintf("%s, round %d", where, round)

@@ -44,19 +44,23 @@ type server struct {
 	secure     *tls.Config
 	dialer     *dialer
 	processes  []*process
+	profiles   string // the URL of its profiles, "" without
 	// sends is false when the server cannot deliver to the sink; why says so.
 	sends bool
 	why   string
 }
 
-// tree lists all processes of the server, its database included.
-func (s *server) tree() []member {
+// roots are the processes that we started.
+func (s *server) roots() []int {
 	var roots []int
 	for _, p := range s.processes {
 		roots = append(roots, p.pid())
 	}
-	return tree(roots...)
+	return roots
 }
+
+// tree lists all processes of the server, its database included.
+func (s *server) tree() []member { return tree(s.roots()...) }
 
 // alive gives an error when a part of the server has ended.
 func (s *server) alive() error {

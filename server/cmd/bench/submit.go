@@ -41,29 +41,36 @@ func (r *runner) submit(b *bout) error {
 	if err != nil {
 		return err
 	}
-	before := used(b.server)
+	s, err := b.begin("submission")
+	if err != nil {
+		return err
+	}
 	broken := work.run(b.ctx, b.ledger) // what was accepted is verified all the same
-	sent := time.Since(before.at)
+	sent := time.Since(s.before.at)
 	sendings := b.ledger.taken()
 	arrived, err := r.atSink(b.ctx, letters.name, len(sendings))
 	if err != nil {
 		return errors.Join(broken, err)
 	}
-	cpu, others := used(b.server).since(before)
+	cost, err := s.finish()
+	if err != nil {
+		return errors.Join(broken, err)
+	}
+	b.each(len(sendings))
 	seen := summarise(arrived)
 	var toSink []time.Duration
-	for _, s := range sendings {
-		if at, ok := seen.first[s.letter.id]; ok {
-			toSink = append(toSink, at.Sub(s.dot))
+	for _, sending := range sendings {
+		if at, ok := seen.first[sending.letter.id]; ok {
+			toSink = append(toSink, at.Sub(sending.dot))
 		}
 	}
-	b.values["submit.sink_per_s"] = rate(len(seen.first), seen.last.Sub(before.at))
+	b.values["submit.sink_per_s"] = rate(len(seen.first), seen.last.Sub(s.before.at))
 	b.values["submit.accepted_per_s"] = rate(len(sendings), sent)
 	b.values.spread("submit.dot", b.ledger.dots())
 	b.values.spread("submit.to_sink", toSink)
-	b.values["submit.cpu_ms"] = share(millis(cpu), len(sendings))
+	b.values["submit.cpu_ms"] = share(millis(cost.cpu), len(sendings))
 	b.values["submit.signed_percent"] = share(100*float64(seen.signed), len(arrived))
-	b.values["submit.others_cores"] = others
+	b.values["submit.others_cores"] = cost.others
 	b.judge(seen.found)
 	return broken
 }

@@ -9,6 +9,7 @@ import (
 // usage is what a tree of processes has used, and the machine as a whole.
 type usage struct {
 	server  time.Duration // CPU time of the server's tree, that of its ended children included
+	process time.Duration // of the programs that we started, without their children
 	self    time.Duration // of this program
 	machine time.Duration // of everything on the machine
 	at      time.Time
@@ -16,7 +17,7 @@ type usage struct {
 
 // used reads the usage of the tree of a server.
 func used(s *server) usage {
-	return usage{server: cpuTime(s.tree()), self: selfTime(), machine: machineTime(), at: time.Now()}
+	return usage{server: cpuTime(s.tree()), process: ownTime(s.roots()), self: selfTime(), machine: machineTime(), at: time.Now()}
 }
 
 // since gives the CPU time of the server since an earlier reading, and how many cores somebody else used meanwhile.

@@ -93,6 +93,17 @@ func cpuTime(family []member) time.Duration {
 	return time.Duration(ticks) * tick
 }
 
+// ownTime is the time that the processes themselves have used.
+func ownTime(roots []int) time.Duration {
+	var ticks int64
+	for _, pid := range roots {
+		if fields := stat(pid); fields != nil {
+			ticks += number(fields[11]) + number(fields[12])
+		}
+	}
+	return time.Duration(ticks) * tick
+}
+
 // selfTime is the time that this program has used.
 func selfTime() time.Duration {
 	var u syscall.Rusage

@@ -21,6 +21,8 @@ func (member) kill() {}
 
 func cpuTime([]member) time.Duration { return 0 }
 
+func ownTime([]int) time.Duration { return 0 }
+
 func selfTime() time.Duration { return 0 }
 
 func machineTime() time.Duration { return 0 }

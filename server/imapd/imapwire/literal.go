@@ -51,7 +51,7 @@ func (l *Literal) Read(p []byte) (int, error) {
 	if l.left == 0 {
 		return 0, io.EOF
 	}
-	n, err := l.r.br.Read(p[:min(int64(len(p)), l.left)])
+	n, err := l.r.in.buffer().Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
 	if err != nil && l.left > 0 {
 		l.r.dead = true
@@ -145,7 +145,7 @@ func (r *Reader) readLiteral(m marker) error {
 	for left := int(m.size); left > 0; {
 		step := min(left, readBufferSize)
 		r.buf = slices.Grow(r.buf, step)
-		n, err := r.br.Read(r.buf[len(r.buf) : len(r.buf)+step])
+		n, err := r.in.buffer().Read(r.buf[len(r.buf) : len(r.buf)+step])
 		r.buf = r.buf[:len(r.buf)+n]
 		if left -= n; err != nil {
 			r.dead = true

@@ -10,7 +10,7 @@ import (
 
 // Reader reads commands one at a time. It is not safe for concurrent use.
 type Reader struct {
-	br     *bufio.Reader
+	in     input
 	lim    Limits
 	utf8   bool
 	cont   func(text string) error
@@ -24,8 +24,11 @@ type Reader struct {
 // NewReader reads from rd within lim. The Reader calls cont when the client may send a synchronising literal; cont has to write
 // the continuation and flush it.
 func NewReader(rd io.Reader, lim Limits, cont func(text string) error) *Reader {
-	return &Reader{br: bufio.NewReaderSize(rd, readBufferSize), lim: lim, cont: cont}
+	return &Reader{in: input{rd: rd}, lim: lim, cont: cont}
 }
+
+// Share takes buffers from those of the server instead of making them.
+func (r *Reader) Share(b *Buffers) { r.in.buffers = b }
 
 // SetLimits replaces the limits from the next command on.
 func (r *Reader) SetLimits(lim Limits) { r.lim = lim }
@@ -34,30 +37,26 @@ func (r *Reader) SetLimits(lim Limits) { r.lim = lim }
 func (r *Reader) SetUTF8(on bool) { r.utf8 = on }
 
 // Buffered is the number of bytes received and not yet read. After STARTTLS anything but zero is an injection (S-2).
-func (r *Reader) Buffered() int { return r.br.Buffered() }
+func (r *Reader) Buffered() int { return r.in.buffered() }
 
 // Reset drops every byte received so far and reads from rd, which is how plaintext is forgotten at STARTTLS (S-2). It returns
 // how many bytes were dropped.
 func (r *Reader) Reset(rd io.Reader) int {
-	n := r.br.Buffered()
-	r.br.Reset(rd)
+	n := r.in.drop()
+	r.in.rd, r.in.err = rd, nil
 	r.clear()
 	r.lit, r.dead = nil, false
 	return n
 }
 
 // Discard drops the bytes received and not yet read, and returns how many there were.
-func (r *Reader) Discard() int {
-	n, _ := r.br.Discard(r.br.Buffered())
-	return n
-}
+func (r *Reader) Discard() int { return r.in.drop() }
 
 // Wait returns when at least one byte of the next command is there. With it the engine can give an idle client more time than
-// one in the middle of a command. Buffers a large command needed are freed first.
+// one in the middle of a command. No buffer is held meanwhile.
 func (r *Reader) Wait() error {
 	r.clear()
-	_, err := r.br.Peek(1)
-	return err
+	return r.in.rest()
 }
 
 // ReadCommand reads the next command. Its error is an *Error to answer, io.EOF if the client went away between commands, or
@@ -188,7 +187,7 @@ func (r *Reader) keepLine(room int) (m marker, over bool, err error) {
 	var scan lineScan
 	start, skipped := len(r.buf), int64(0)
 	for {
-		chunk, err := r.br.ReadSlice('\n')
+		chunk, err := r.in.buffer().ReadSlice('\n')
 		scan.feed(chunk)
 		if free := room - (len(r.buf) - start); over || len(trimEOL(chunk)) > free {
 			over = true
@@ -224,7 +223,7 @@ func (r *Reader) cut(err error, begun bool) error {
 func (r *Reader) skipLine(budget *int64) (marker, error) {
 	var scan lineScan
 	for {
-		chunk, err := r.br.ReadSlice('\n')
+		chunk, err := r.in.buffer().ReadSlice('\n')
 		scan.feed(chunk)
 		*budget -= int64(len(chunk))
 		if err == nil {
@@ -242,7 +241,7 @@ func (r *Reader) skipLine(budget *int64) (marker, error) {
 func (r *Reader) skip(n int64) error {
 	for n > 0 {
 		step := int(min(n, 1<<20))
-		if _, err := r.br.Discard(step); err != nil {
+		if _, err := r.in.buffer().Discard(step); err != nil {
 			return err
 		}
 		n -= int64(step)
@@ -257,6 +256,9 @@ func (r *Reader) ReadLine(limit int) ([]byte, error) {
 		return nil, ErrClose
 	}
 	r.clear()
+	if err := r.in.rest(); err != nil {
+		return nil, err
+	}
 	m, over, err := r.keepLine(limit)
 	if err != nil {
 		return nil, err
