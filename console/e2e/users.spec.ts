@@ -40,7 +40,7 @@ test("who has a mailbox and no office sees the own mail without a refusal", asyn
   const user = mail.server.info.users[0];
   const answer = await page.context().request.post("/v1/auth/sessions", { data: user });
   expect(answer.status()).toBe(201);
-  for (const path of ["/", "/emails", "/send"]) {
+  for (const path of ["/", "/emails", "/send", "/domains", "/queue", "/api-keys"]) {
     await page.goto(path);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await expect(page.getByText(/^Loading: /)).toHaveCount(0);

@@ -15,6 +15,25 @@ export const cache = new QueryClient({
   mutationCache: new MutationCache({ onError }),
   defaultOptions: {
     queries: { retry: false, staleTime: 2_000, networkMode: "always" },
-    mutations: { retry: false, networkMode: "always" },
+    // What was done may have carried a password or a key: nothing keeps it once its page is left.
+    mutations: { retry: false, networkMode: "always", gcTime: 0 },
   },
+});
+
+let reader: string | undefined;
+
+/**
+ * What one person read is not for the next: neither for who signs in after them in this tab, nor for who signed in in another tab,
+ * whose session the cookie has become. Pages that are open read anew.
+ */
+session.subscribe(() => {
+  const id = session.state().user?.id;
+  if (id === undefined || id === reader) {
+    return;
+  }
+  if (reader !== undefined) {
+    cache.removeQueries({ type: "inactive" });
+    void cache.resetQueries();
+  }
+  reader = id;
 });

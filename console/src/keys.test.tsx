@@ -12,6 +12,7 @@ const sections = [
 ] as const;
 
 function Page() {
+  const [help, show] = useKeys(sections);
   return (
     <main>
       <input type="search" aria-label="Name" />
@@ -27,7 +28,10 @@ function Page() {
           ))}
         </tbody>
       </table>
-      {useKeys(sections)}
+      {help}
+      <button type="button" onClick={show}>
+        keys
+      </button>
     </main>
   );
 }
@@ -46,6 +50,7 @@ async function key(name: string, options: KeyboardEventInit & { after?: number }
 
 beforeEach(() => {
   navigate.mockReset();
+  localStorage.clear();
   clock = 10_000;
 });
 
@@ -137,4 +142,22 @@ test("a page that is gone does not listen any more", async () => {
   await key("g");
   await key("d");
   expect(navigate).not.toHaveBeenCalled();
+});
+
+test("who is disturbed by single keys switches them off, and on again without one", async () => {
+  await render(<Page />);
+  await press("keys");
+  await act(async () => one<HTMLInputElement>("dialog input").click());
+  await press("close");
+  expect(await key("?")).toBe(false);
+  await key("g");
+  await key("q");
+  expect(document.querySelector("dialog[open]")).toBeNull();
+  expect(navigate).not.toHaveBeenCalled();
+
+  await press("keys");
+  expect(one<HTMLInputElement>("dialog input").checked).toBe(false);
+  await act(async () => one<HTMLInputElement>("dialog input").click());
+  await press("close");
+  expect(await key("?")).toBe(true);
 });

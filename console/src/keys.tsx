@@ -1,5 +1,6 @@
 import { useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
+import { recall, remember } from "./store.js";
 
 interface Section {
   to: string;
@@ -9,8 +10,13 @@ interface Section {
 
 const soon = 1_000;
 
-/** Listens to single keys outside of inputs: `g` and a letter goes to a section, `/` searches, `j` and `k` walk the rows, `?` tells. */
-export function useKeys(sections: readonly Section[]): ReactNode {
+const stored = "keys";
+
+/**
+ * Listens to single keys outside of inputs: `g` and a letter goes to a section, `/` searches, `j` and `k` walk the rows, `?` tells.
+ * Who speaks to the computer, or types with a tremor, can switch them off (WCAG 2.1.4). Gives the help, and what shows it.
+ */
+export function useKeys(sections: readonly Section[]): [help: ReactNode, show: () => void] {
   const navigate = useNavigate();
   const [help, setHelp] = useState(false);
   const going = useRef(0);
@@ -20,6 +26,7 @@ export function useKeys(sections: readonly Section[]): ReactNode {
         event.ctrlKey ||
         event.metaKey ||
         event.altKey ||
+        recall(stored) === "off" ||
         isTyping(event.target) ||
         document.querySelector("dialog[open]")
       ) {
@@ -43,7 +50,7 @@ export function useKeys(sections: readonly Section[]): ReactNode {
     document.addEventListener("keydown", onKey);
     return () => document.removeEventListener("keydown", onKey);
   }, [navigate, sections]);
-  return help && <KeyHelp sections={sections} onClose={() => setHelp(false)} />;
+  return [help && <KeyHelp sections={sections} onClose={() => setHelp(false)} />, () => setHelp(true)];
 }
 
 function isTyping(target: EventTarget | null): boolean {
@@ -82,6 +89,14 @@ function KeyHelp({ sections, onClose }: { sections: readonly Section[]; onClose:
           </div>
         ))}
       </dl>
+      <label className="check">
+        <input
+          type="checkbox"
+          defaultChecked={recall(stored) !== "off"}
+          onChange={(e) => remember(stored, e.currentTarget.checked ? "on" : "off")}
+        />
+        <span>listen to these keys</span>
+      </label>
       <p className="actions">
         <button type="button" onClick={() => dialog.current?.close()}>
           close

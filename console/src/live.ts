@@ -1,7 +1,7 @@
-import type { StreamEvent } from "@mailserver-dev/sdk";
-import { useQueryClient } from "@tanstack/react-query";
+import { isProblem, type StreamEvent } from "@mailserver-dev/sdk";
+import { focusManager, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
-import { api } from "./session.js";
+import { api, session } from "./session.js";
 
 /** Whether the page hears what happens; while it does not, its data is as old as `since` says. */
 export interface Live {
@@ -38,16 +38,38 @@ async function follow(
   // However often it fails to connect again, the data is as old as the first break.
   const onState = (state: "open" | "reconnecting") =>
     setLive(({ since }) => ({ state, since: state === "open" ? null : (since ?? new Date().toISOString()) }));
-  try {
-    for await (const event of api.events.stream(wanted, { signal, onState })) {
-      heard(event);
-    }
-  } catch {
-    // Without the stream the pages still show what they read; the session's end is told by the next request.
-    if (!signal.aborted) {
+  while (!signal.aborted) {
+    try {
+      for await (const event of api.events.stream(wanted, { signal, onState })) {
+        heard(event);
+      }
+    } catch (e) {
+      if (signal.aborted) {
+        return;
+      }
+      if (isProblem(e) && e.status === 401) {
+        // Signed out in another tab or by the server: who looks at this page may be somebody else.
+        session.end();
+        return;
+      }
       onState("reconnecting");
     }
+    await later(hopelessPause, signal);
   }
+}
+
+/** In milliseconds, after an end that the stream itself takes for final. */
+const hopelessPause = 30_000;
+
+/** Waits, and no longer than until the signal aborts. */
+function later(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 const pause = 500;
@@ -61,7 +83,11 @@ export function useLiveQueries(wanted: Wanted, ...parts: readonly (readonly unkn
   const latest = useRef(parts);
   latest.current = parts;
   const [again] = useState(() =>
-    gathered(() => Promise.all(latest.current.map((queryKey) => cache.invalidateQueries({ queryKey }))), pause),
+    gathered(() => {
+      // A page that nobody looks at only knows that it is old: it reads when it is looked at again.
+      const refetchType = focusManager.isFocused() ? "active" : "none";
+      return Promise.all(latest.current.map((queryKey) => cache.invalidateQueries({ queryKey, refetchType })));
+    }, pause),
   );
   useEffect(() => again.stop, [again]);
   const live = useStream(wanted, again.ask);

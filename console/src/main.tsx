@@ -12,13 +12,18 @@ import { ToastProvider } from "./ui/toast.js";
 
 applyTheme();
 
-// Whoever was signed in still is: the cookie knows. The first page is drawn when that is clear.
+const app = document.getElementById("app") as HTMLElement;
+
+// Whoever was signed in still is: the cookie knows. The first page is drawn when that is clear, which is soon.
+const slow = setTimeout(() => app.append("Waiting for the server…"), 1_000);
 await session.restore();
+clearTimeout(slow);
+app.replaceChildren();
 
 // What the server refuses is told on the page; only a fault of our own belongs into the browser's console.
 const onCaughtError = (error: unknown) => isProblem(error) || console.error(error);
 
-createRoot(document.getElementById("app") as HTMLElement, { onCaughtError }).render(
+createRoot(app, { onCaughtError }).render(
   <StrictMode>
     <QueryClientProvider client={cache}>
       <ToastProvider>

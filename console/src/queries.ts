@@ -48,11 +48,13 @@ function list<T>(
 export const domains = {
   list: (filter: { name?: string } = {}) =>
     list(["domains", "list", filter], (at, signal) => api.domains.list({ ...filter, ...at }, { signal })),
-  /** The newest thousand, for a choice among them or for their names. */
+  /** How many `all` gives at most. */
+  most: 1_000,
+  /** The newest of them, for a choice among them or for their names. */
   all: () =>
     queryOptions({
       queryKey: ["domains", "all"],
-      queryFn: ({ signal }) => collect(api.domains.all({ limit: 200 }, { signal }), 1_000),
+      queryFn: ({ signal }) => collect(api.domains.all({ limit: 200 }, { signal }), domains.most),
       staleTime: 60_000,
     }),
   one: (id: string) =>

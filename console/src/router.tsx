@@ -32,8 +32,9 @@ const login = createRoute({
   getParentRoute: () => root,
   path: "/login",
   staticData: { crumb: "Sign in" },
-  validateSearch: (search: Record<string, unknown>): { to?: string } =>
-    typeof search.to === "string" && /^\/(?![/\\])/.test(search.to) ? { to: search.to } : {},
+  validateSearch: (search: Record<string, unknown>): { to?: string } => ({
+    to: typeof search.to === "string" && /^\/(?![/\\])/.test(search.to) ? search.to : undefined,
+  }),
   component: LoginPage,
 });
 
@@ -48,20 +49,28 @@ const inside = createRoute({
   },
 });
 
+/** Who has a mailbox and administers nothing would be refused here: the own mail is shown instead. */
+function office(): void {
+  if (session.state().user?.role === "user") {
+    throw redirect({ to: "/emails" });
+  }
+}
+
 const dashboard = createRoute({
   getParentRoute: () => inside,
   path: "/",
   staticData: { crumb: "Dashboard" },
   validateSearch: text("range"),
-  beforeLoad: () => {
-    if (session.state().user?.role === "user") {
-      throw redirect({ to: "/emails" });
-    }
-  },
+  beforeLoad: office,
   component: page(() => import("./pages/dashboard.js")),
 });
 
-const domainsRoot = createRoute({ getParentRoute: () => inside, path: "/domains", staticData: { crumb: "Domains" } });
+const domainsRoot = createRoute({
+  getParentRoute: () => inside,
+  path: "/domains",
+  staticData: { crumb: "Domains" },
+  beforeLoad: office,
+});
 const domainList = createRoute({
   getParentRoute: () => domainsRoot,
   path: "/",
@@ -81,7 +90,12 @@ const domainOne = createRoute({
   component: page(() => import("./pages/domain.js")),
 });
 
-const usersRoot = createRoute({ getParentRoute: () => inside, path: "/users", staticData: { crumb: "Users" } });
+const usersRoot = createRoute({
+  getParentRoute: () => inside,
+  path: "/users",
+  staticData: { crumb: "Users" },
+  beforeLoad: office,
+});
 const userList = createRoute({
   getParentRoute: () => usersRoot,
   path: "/",
@@ -119,7 +133,12 @@ const emailOne = createRoute({
   component: page(() => import("./pages/email.js")),
 });
 
-const queueRoot = createRoute({ getParentRoute: () => inside, path: "/queue", staticData: { crumb: "Queue" } });
+const queueRoot = createRoute({
+  getParentRoute: () => inside,
+  path: "/queue",
+  staticData: { crumb: "Queue" },
+  beforeLoad: office,
+});
 const queueList = createRoute({
   getParentRoute: () => queueRoot,
   path: "/",
@@ -142,7 +161,12 @@ const send = createRoute({
   component: page(() => import("./pages/send.js")),
 });
 
-const keysRoot = createRoute({ getParentRoute: () => inside, path: "/api-keys", staticData: { crumb: "API keys" } });
+const keysRoot = createRoute({
+  getParentRoute: () => inside,
+  path: "/api-keys",
+  staticData: { crumb: "API keys" },
+  beforeLoad: office,
+});
 const keyList = createRoute({
   getParentRoute: () => keysRoot,
   path: "/",
@@ -176,23 +200,35 @@ export const router = createRouter({
   scrollRestoration: true,
 });
 
-// A session that ends, by a click here, in another tab or on the server, leads to the form; it leads back to this page.
-session.subscribe(() => void router.invalidate());
+// A session that ends, by a click here, in another tab or on the server, leads to the form; it leads back to this page. What was
+// read for the pages before, their crumbs too, goes with it.
+session.subscribe(() => {
+  router.clearCache();
+  void router.invalidate().then(forget);
+});
+
+/** Empties the cache when the pages are gone, unless somebody has signed in meanwhile. */
+function forget(): void {
+  if (session.state().user === undefined) {
+    cache.removeQueries({ type: "inactive" });
+  }
+}
 
 /** A page in a file of its own, read when it is needed: its default export. */
 function page(read: () => Promise<{ default: RouteComponent }>): RouteComponent {
   return lazyRouteComponent(read);
 }
 
-/** Keeps these parameters of an address if they are text, and no others. */
+/**
+ * Takes these parameters of an address as text: ?name=123 is a number to the router. What is no text is undefined, because the router
+ * lays the answer over what the address says.
+ */
 function text<K extends string>(...names: K[]) {
   return (search: Record<string, unknown>): { [N in K]?: string } => {
     const kept: { [N in K]?: string } = {};
     for (const name of names) {
-      const value = search[name];
-      if (typeof value === "string" && value !== "") {
-        kept[name] = value;
-      }
+      const value = typeof search[name] === "number" ? String(search[name]) : search[name];
+      kept[name] = typeof value === "string" && value !== "" ? value : undefined;
     }
     return kept;
   };

@@ -167,6 +167,66 @@ test("a page that is refused as nobody leads to the form", async () => {
   expect(session.state().user).toBeUndefined();
 });
 
+const eve = { id: "usr_2", email: "eve@demo.test", role: "user" } as Session["user"];
+const asEve = () => json(200, { access_token: "eves", expires_in: 900, token_type: "Bearer", user: eve });
+
+test("who signs in after somebody else sees nothing of what that one read", async () => {
+  let next = () => began("first");
+  const { session, cache } = await opened((_, __, method) => (method === "DELETE" ? nobody() : next()));
+  await session.signIn("admin@demo.test", "secret");
+  cache.setQueryData(["emails", "one", "eml_1"], { subject: "for the admin's eyes" });
+  await session.signOut();
+  next = asEve;
+  await session.signIn("eve@demo.test", "secret");
+  expect(cache.getQueryData(["emails", "one", "eml_1"])).toBeUndefined();
+});
+
+test("who signs in again after a session that ended finds what was read", async () => {
+  const { session, cache } = await opened(() => began("first"));
+  await session.signIn("admin@demo.test", "secret");
+  cache.setQueryData(["x"], "read");
+  session.end();
+  await session.signIn("admin@demo.test", "secret");
+  expect(cache.getQueryData(["x"])).toBe("read");
+});
+
+test("a page that is open reads anew when the cookie has become somebody else's in another tab", async () => {
+  let valid = "first";
+  const { session, cache } = await opened((path, token) => {
+    if (path === refreshPath) {
+      valid = "eves";
+      return asEve();
+    }
+    if (path === "/v1/auth/sessions") {
+      return began("first");
+    }
+    return token === valid ? emptyList() : problem(401, "token-expired");
+  });
+  await session.signIn("admin@demo.test", "secret");
+  const { QueryObserver } = await import("@tanstack/react-query");
+  const read = vi.fn(async () => session.state().user?.email);
+  const page = new QueryObserver(cache, { queryKey: ["x"], queryFn: read, staleTime: Number.POSITIVE_INFINITY });
+  const leave = page.subscribe(() => undefined);
+  await vi.waitFor(() => expect(page.getCurrentResult().data).toBe("admin@demo.test"));
+  valid = "";
+  await session.api.domains.list();
+  expect(session.state().user).toEqual(eve);
+  await vi.waitFor(() => expect(page.getCurrentResult().data).toBe("eve@demo.test"));
+  leave();
+});
+
+test("a password stays in no memory of what was done", async () => {
+  const { session, cache } = await opened(() => began("first"));
+  const { MutationObserver } = await import("@tanstack/react-query");
+  const form = new MutationObserver(cache, {
+    mutationFn: (password: string) => session.signIn("a@demo.test", password),
+  });
+  const leave = form.subscribe(() => undefined);
+  await form.mutate("secret");
+  leave();
+  await vi.waitFor(() => expect(cache.getMutationCache().getAll()).toEqual([]));
+});
+
 test("a wrong password says so and signs nobody in", async () => {
   const { session } = await opened(() => problem(401, "invalid-credentials"));
   await expect(session.signIn("admin@demo.test", "wrong")).rejects.toMatchObject({ code: "invalid-credentials" });

@@ -1,6 +1,6 @@
 import { isProblem } from "@mailserver-dev/sdk";
 import { useQuery } from "@tanstack/react-query";
-import { Link, Outlet, useMatches, useRouterState } from "@tanstack/react-router";
+import { Link, Outlet, useMatches, useRouter, useRouterState } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef } from "react";
 import { useKeys } from "./keys.js";
 import { session, useSession } from "./session.js";
@@ -27,7 +27,7 @@ function useSections() {
 /** What stands around every page of a signed-in person. */
 export function Shell() {
   useTitle();
-  const keys = useKeys(useSections());
+  const [help, showHelp] = useKeys(useSections());
   return (
     <>
       <a className="skip" href="#page">
@@ -38,8 +38,8 @@ export function Shell() {
       <main id="page" tabIndex={-1}>
         <Outlet />
       </main>
-      <Footer />
-      {keys}
+      <Footer showHelp={showHelp} />
+      {help}
     </>
   );
 }
@@ -88,8 +88,8 @@ function SignOut() {
 
 /** The way to a page, from the names in the routes. */
 function useTrail(): { name: string; to: string }[] {
-  return useMatches().flatMap(({ staticData, loaderData, pathname }) => {
-    const name = crumbOf(loaderData) ?? staticData.crumb;
+  return useMatches().flatMap(({ staticData, loaderData, pathname, status }) => {
+    const name = crumbOf(loaderData) ?? staticData.crumb ?? (status === "error" ? "Not shown" : undefined);
     return name === undefined ? [] : [{ name, to: pathname }];
   });
 }
@@ -138,7 +138,7 @@ function useTitle(): void {
   }, [place]);
 }
 
-function Footer() {
+function Footer({ showHelp }: { showHelp: () => void }) {
   const [theme, next] = useTheme();
   const health = useQuery({ queryKey: ["health"], queryFn: readHealth, refetchInterval: 30_000 });
   return (
@@ -148,9 +148,9 @@ function Footer() {
       <button type="button" className="plain" onClick={next} aria-label={`Colours: ${theme}. Change.`}>
         colours: {theme}
       </button>
-      <span className="quiet">
+      <button type="button" className="plain" onClick={showHelp}>
         <kbd>?</kbd> keys
-      </span>
+      </button>
     </footer>
   );
 }
@@ -171,6 +171,16 @@ export function NotFound() {
   return (
     <>
       {user !== undefined && <Bar />}
+      <nav aria-label="Breadcrumbs" className="crumbs">
+        <ol>
+          <li>
+            <Link to="/">Dashboard</Link>
+          </li>
+          <li>
+            <span aria-current="page">Not found</span>
+          </li>
+        </ol>
+      </nav>
       <main>
         <h1>There is no such page</h1>
         <p>The address is mistyped, or what it named is gone.</p>
@@ -183,11 +193,13 @@ export function NotFound() {
 }
 
 /** In the place of a page whose object could not be read. */
-export function Failed({ error, reset }: { error: unknown; reset: () => void }) {
+export function Failed({ error }: { error: unknown }) {
+  const router = useRouter();
   return (
     <>
       <h1>This page could not be shown</h1>
-      <ProblemNote error={error} retry={reset} />
+      {/* It runs the loader again; the router's own reset would show the same failure. */}
+      <ProblemNote error={error} retry={() => void router.invalidate()} />
     </>
   );
 }

@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { recall, remember } from "./store.js";
 
 export type Theme = "auto" | "light" | "dark";
 
@@ -7,7 +8,7 @@ const stored = "theme";
 const listeners = new Set<() => void>();
 
 function read(): Theme {
-  const value = localStorage.getItem(stored);
+  const value = recall(stored);
   return themes.find((t) => t === value) ?? "auto";
 }
 
@@ -25,7 +26,7 @@ export function useTheme(): [Theme, () => void] {
 }
 
 function setTheme(theme: Theme): void {
-  localStorage.setItem(stored, theme);
+  remember(stored, theme);
   applyTheme();
   for (const listener of listeners) {
     listener();

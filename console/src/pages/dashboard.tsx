@@ -91,7 +91,7 @@ function NoMailYet() {
 }
 
 const rows: readonly (readonly [keyof StatsCounts, string])[] = [
-  ["received", "received from other servers"],
+  ["received", "filed in mailboxes here"],
   ["accepted", "accepted to be sent"],
   ["delivered", "recipients delivered"],
   ["deferred", "attempts that will be repeated"],

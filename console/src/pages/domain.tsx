@@ -172,6 +172,9 @@ function Users({ domain }: { domain: Domain }) {
           {found === undefined ? "users" : counted(found, "user")}
           {query.hasNextPage && " or more"} of {domain.name}
         </Link>
+        <Link to="/emails" search={{ domain_id: domain.id }}>
+          what was sent from it
+        </Link>
         <Link to="/users/new" search={{ domain_id: domain.id }} className="button">
           add a user
         </Link>

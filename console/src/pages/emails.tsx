@@ -4,7 +4,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { bytes } from "../format.js";
 import { useLiveQueries } from "../live.js";
-import { domains, emails } from "../queries.js";
+import { emails } from "../queries.js";
 import { useSession } from "../session.js";
 import { type Column, Listing } from "../ui/listing.js";
 import { LiveNote } from "../ui/live.js";
@@ -12,6 +12,7 @@ import { Choice, Search } from "../ui/search.js";
 import { Status } from "../ui/status.js";
 import { Time } from "../ui/time.js";
 import { Address } from "./address.js";
+import { DomainChoice } from "./domain-choice.js";
 
 const route = getRouteApi("/inside/emails/");
 
@@ -69,21 +70,6 @@ function Filters() {
         {part && "Type the whole address of a recipient: name@example.test."}
       </p>
     </>
-  );
-}
-
-function DomainChoice({ value, onChoose }: { value: string | undefined; onChoose: (to: string | undefined) => void }) {
-  const query = useInfiniteQuery(domains.list());
-  const list = query.data?.pages.flatMap((page) => page.items) ?? [];
-  return (
-    <Choice label="Domain" value={value} onChoose={onChoose} options={[]}>
-      {list.map(({ id, name }) => (
-        <option key={id} value={id}>
-          {name}
-        </option>
-      ))}
-      {value !== undefined && !list.some(({ id }) => id === value) && <option value={value}>{value}</option>}
-    </Choice>
   );
 }
 

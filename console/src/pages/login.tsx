@@ -26,7 +26,17 @@ export function LoginPage() {
       <main className="narrow">
         <h1>Sign in</h1>
         <Form label="Sign in" submit="sign in" busy={signIn.isPending} error={signIn.error} onSubmit={signIn.mutate}>
-          <Field label="Address" name="email" type="email" autoComplete="username" required autoFocus />
+          {/* Not of the type "email": browsers refuse jürgen@demo.test there. */}
+          <Field
+            label="Address"
+            name="email"
+            inputMode="email"
+            autoComplete="username"
+            autoCapitalize="none"
+            spellCheck={false}
+            required
+            autoFocus
+          />
           <Field label="Password" name="password" type="password" autoComplete="current-password" required />
         </Form>
         <p className="quiet">

@@ -3,12 +3,13 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { number } from "../format.js";
 import { matchAddress, oneOf } from "../match.js";
-import { domains, users } from "../queries.js";
+import { users } from "../queries.js";
 import { usage } from "../size.js";
 import { type Column, Listing } from "../ui/listing.js";
 import { Choice, Search } from "../ui/search.js";
 import { Status } from "../ui/status.js";
 import { Time } from "../ui/time.js";
+import { DomainChoice } from "./domain-choice.js";
 
 const route = getRouteApi("/inside/users/");
 const roles = ["owner", "admin", "user"] as const;
@@ -58,23 +59,12 @@ export default function UsersPage() {
 function Filters() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const hosted = useInfiniteQuery(domains.list());
-  const names = hosted.data?.pages.flatMap((page) => page.items) ?? [];
   const set = (part: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   return (
     <div className="tools">
       <Search label="Address" value={search.email} onSearch={(email) => set({ email })} />
-      <Choice label="Domain" value={search.domain_id} onChoose={(domain_id) => set({ domain_id })} options={[]}>
-        {names.map(({ id, name }) => (
-          <option key={id} value={id}>
-            {name}
-          </option>
-        ))}
-        {search.domain_id !== undefined && !names.some(({ id }) => id === search.domain_id) && (
-          <option value={search.domain_id}>{search.domain_id}</option>
-        )}
-      </Choice>
+      <DomainChoice value={search.domain_id} onChoose={(domain_id) => set({ domain_id })} />
       <Choice label="Role" value={search.role} onChoose={(role) => set({ role })} options={roles} />
       <Choice label="Status" value={search.status} onChoose={(status) => set({ status })} options={statuses} />
       <Link to="/users/new" search={{ domain_id: search.domain_id }} className="button">

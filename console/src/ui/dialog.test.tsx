@@ -64,11 +64,22 @@ test("without its name typed nothing is deleted, and the focus shows where to ty
     button("delete the domain").focus();
     await press("delete the domain");
     expect(document.activeElement).toBe(one("dialog input"));
+    expect(one("dialog [role=alert]").textContent).toContain("nothing was done");
   }
   expect(confirmed).not.toHaveBeenCalled();
   type(" demo.test ");
   await press("delete the domain");
   expect(confirmed).toHaveBeenCalledTimes(1);
+});
+
+test("the focus is where a key that is still held down does no harm", async () => {
+  await asked({});
+  expect(document.activeElement).toBe(button("keep it"));
+});
+
+test("where a name is asked for it can be typed at once", async () => {
+  await asked({ typed: "demo.test" });
+  expect(document.activeElement).toBe(one("dialog input"));
 });
 
 test("where no name is asked for the button is enough", async () => {

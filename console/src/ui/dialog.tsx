@@ -32,18 +32,23 @@ export function Confirm({
 }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const input = useRef<HTMLInputElement>(null);
+  const safe = useRef<HTMLButtonElement>(null);
   const id = useId();
   const [before] = useState(() => document.activeElement);
   useEffect(() => {
     dialog.current?.showModal();
+    // A key that is still held down, or pressed twice, must not answer the question.
+    (input.current ?? safe.current)?.focus();
     return () => {
       if (before instanceof HTMLElement) {
         before.focus();
       }
     };
   }, [before]);
+  const [mistyped, setMistyped] = useState(false);
   const confirm = () => {
     if (typed !== undefined && input.current?.value.trim() !== typed) {
+      setMistyped(true);
       input.current?.focus();
       return;
     }
@@ -62,8 +67,16 @@ export function Confirm({
             id={`${id}-typed`}
             ref={input}
             autoComplete="off"
+            aria-invalid={mistyped}
+            aria-describedby={mistyped ? `${id}-mistyped` : undefined}
+            onInput={() => setMistyped(false)}
             onKeyDown={(e) => e.key === "Enter" && !busy && confirm()}
           />
+          {mistyped && (
+            <p id={`${id}-mistyped`} className="finding" role="alert">
+              That is not the name: nothing was done. Type it as it stands above.
+            </p>
+          )}
         </div>
       )}
       {Boolean(error) && <ProblemNote error={error} />}
@@ -71,7 +84,7 @@ export function Confirm({
         <button type="button" className="danger" disabled={busy} onClick={confirm}>
           {busy ? "one moment…" : action}
         </button>
-        <button type="button" onClick={onClose}>
+        <button ref={safe} type="button" onClick={onClose}>
           {keep}
         </button>
       </p>

@@ -116,9 +116,12 @@ export function Loading({ what }: { what: string }) {
 
 function Stale({ since, error, retry }: { since: number; error: unknown; retry: () => void }) {
   return (
-    <div className="stale" role="status">
-      The server could not be asked again ({error instanceof Error ? error.message : String(error)}). This is from{" "}
-      <Time at={new Date(since).toISOString()} />.{" "}
+    <div className="stale">
+      {/* The age passes; who cannot see it is not told of that every five seconds. */}
+      <span role="status">
+        The server could not be asked again ({error instanceof Error ? error.message : String(error)}).
+      </span>{" "}
+      This is from <Time at={new Date(since).toISOString()} />.{" "}
       <button type="button" className="small" onClick={retry}>
         try again
       </button>

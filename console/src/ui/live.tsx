@@ -5,13 +5,15 @@ import { Time } from "./time.js";
 /** Says whether the page moves by itself. */
 export function LiveNote({ live }: { live: Live }) {
   return (
-    <p className="live" role="status">
-      {live.state === "reconnecting" ? (
+    <p className="live">
+      {/* The state is told when it changes; the age, which changes every five seconds, only to who looks. */}
+      <span role="status">
+        <Status is={live.state === "open" ? "live" : live.state} />
+      </span>
+      {live.state === "reconnecting" && (
         <>
-          <Status is="reconnecting" />, data from <Time at={live.since} />
+          , data from <Time at={live.since} />
         </>
-      ) : (
-        <Status is={live.state === "open" ? "live" : "connecting"} />
       )}
     </p>
   );

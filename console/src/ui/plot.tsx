@@ -149,7 +149,7 @@ function draw(
       cursor: { sync: { key: "dashboard" }, drag: { x: false, y: false }, y: false },
       scales: { y: { range: (_, __, max) => [0, Math.max(4, max * 1.1)] } },
       axes: [
-        { stroke: quiet, grid, ticks: grid, font, values: "{HH}:{mm}" },
+        { stroke: quiet, grid, ticks: grid, font, values: (_, ticks) => ticks.map(tickOf) },
         {
           stroke: quiet,
           grid,
@@ -174,6 +174,12 @@ function draw(
     data,
     box,
   );
+}
+
+/** A moment below a plot: "15:30", and the day where one begins: "11-25". */
+export function tickOf(seconds: number): string {
+  const text = new Date(seconds * 1000).toISOString();
+  return seconds % 86_400 === 0 ? text.slice(5, 10) : text.slice(11, 16);
 }
 
 /** A colour of the style sheet, as a canvas takes it. */
