@@ -200,6 +200,10 @@ func (s *follower) sendEvents(ctx context.Context) (ready <-chan struct{}, err e
 	step, cancel := context.WithTimeout(ctx, s.api.patience())
 	defer cancel()
 	items, more, err := s.feed.Next(step, s.p, s.query)
+	if errors.Is(err, event.ErrDropped) {
+		s.out.frame("stream.reset", place{cursor: s.feed.After()}.id(), struct{}{})
+		return always(), s.out.flush()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -262,6 +262,37 @@ func TestAStreamThatIsTooOldSaysSoAndGoesOn(t *testing.T) {
 	}
 }
 
+// Retention overtakes a client that reads slowly: it is told, and gets what comes after that.
+func TestAStreamThatIsOvertakenByRetentionSaysSo(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	long := strings.Repeat("x", 8<<10)
+	for range 25 { // more than one window, and more than the connection holds
+		list := make([]event.Event, 100)
+		for i := range list {
+			list[i] = event.Event{Type: "x.y", Subject: "s", Data: map[string]any{"text": long}}
+		}
+		e.happen(list...)
+	}
+	l := e.begin(e.key, "/v1/events/stream?after=oldest&type=x.y")
+	l.event()
+	if _, err := e.pool.Exec(t.Context(), `UPDATE event_floor SET xid = pg_current_xact_id()`); err != nil {
+		t.Fatal(err)
+	}
+	n := 1
+	f := l.next()
+	for ; f.event == "x.y"; f = l.next() {
+		n++
+	}
+	if f.event != "stream.reset" || f.id == "" || n >= 2500 {
+		t.Fatalf("after %d events: %+v", n, f)
+	}
+	e.happen(event.Event{Type: "x.y", Subject: "after"})
+	if got := l.event(); got.Subject != "after" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestAStreamEndsWithItsCredential_S24(t *testing.T) {
 	t.Parallel()
 	clk, useIt := fakeTime()
@@ -304,6 +335,18 @@ func TestAStreamEndsWithItsCredential_S24(t *testing.T) {
 	e.call(e.owner, "PATCH", "/v1/users/"+user.ID, raw(`{"status":"disabled"}`)).want(200)
 	if code := l.ends(); code != "unauthenticated" {
 		t.Errorf("disabled: %s", code)
+	}
+	// An admin who loses a domain sees nothing more of it, without waiting for the next look at the credential.
+	first, second := e.newDomain("first.test"), e.newDomain("second.test")
+	admin := e.newUser("admin@b.test", "admin", first.ID, second.ID)
+	l = e.begin(e.signIn("admin@b.test"), "/v1/events/stream?type=x.y")
+	e.happen(event.Event{Type: "x.y", Subject: "seen", Domain: domainID(t, second.ID)})
+	if got := l.event(); got.Subject != "seen" {
+		t.Errorf("%+v", got)
+	}
+	e.call(e.owner, "PATCH", "/v1/users/"+admin.ID, raw(`{"admin_domain_ids":["`+first.ID+`"]}`)).want(200)
+	if code := l.ends(); code != "unauthenticated" {
+		t.Errorf("an admin of less: %s", code)
 	}
 }
 

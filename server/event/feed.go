@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,9 @@ const (
 	tailMost = 2000
 	// windowSize is how many events one step of a reader looks at that is further behind.
 	windowSize = 2000
+	// readersBehind is how many readers that are further behind ask the database at a time. The ledger may be long and little of it
+	// wanted; without a bound, replays of some users would take all connections.
+	readersBehind = 4
 	// readGap is the least time between two reads of the tail, however often it is woken. A read takes some milliseconds: it asks
 	// each of a hundred daily partitions.
 	readGap = 50 * time.Millisecond
@@ -48,9 +52,16 @@ func (s *Service) Feed(ctx context.Context, after Cursor) (*Feed, error) {
 // Close ends the reader. Closing twice does no harm.
 func (f *Feed) Close() { f.close() }
 
-// Next gives events that follow, in order, as the principal may see them, and never waits. Another call finds more when more is
+// ErrDropped says that events were dropped before the reader came to them. The reader stands at the end of the ledger now.
+var ErrDropped = errors.New("events were dropped before they were read")
+
+// After is the place up to which everything was given.
+func (f *Feed) After() Cursor { return f.after }
+
+// Next gives events that follow, in order, as the principal may see them, and waits for none. Another call finds more when more is
 // true, also when nothing was given; otherwise Ready tells when to come again. Newest, Limit and After of q are not looked at.
-// After an error the same call may be repeated.
+// After an error the same call may be repeated. A reader that was overtaken by DropBefore gets ErrDropped; one that began at the
+// beginning is overtaken only after its first event.
 func (f *Feed) Next(ctx context.Context, p mail.Principal, q Query) (items []Event, more bool, err error) {
 	v, err := authorise(p)
 	if err != nil {
@@ -67,6 +78,12 @@ func (f *Feed) Next(ctx context.Context, p mail.Principal, q Query) (items []Eve
 		f.after = later(f.after, end)
 		return items, false, nil
 	}
+	select {
+	case f.s.behind <- struct{}{}:
+		defer func() { <-f.s.behind }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
 	q.After, q.Newest, q.Limit = f.after, false, windowSize
 	var next Cursor
 	if q.Subject == "" {
@@ -76,6 +93,16 @@ func (f *Feed) Next(ctx context.Context, p mail.Principal, q Query) (items []Eve
 	}
 	if err != nil {
 		return nil, false, pg.Fault(err)
+	}
+	if !f.after.IsZero() { // asked after the statement: what was dropped before it is seen
+		kept, err := f.s.Kept(ctx, f.after)
+		switch {
+		case err != nil:
+			return nil, false, err
+		case !kept:
+			f.after = end
+			return nil, true, ErrDropped
+		}
 	}
 	if next.Compare(f.after) <= 0 {
 		next = end // it was visible before this statement, which found nothing: nothing up to there is left out

@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -282,5 +283,64 @@ func TestAPlaceIsKeptUntilItsDayIsDropped(t *testing.T) {
 	foreign, err := event.ParseCursor("AAAAAP_____" + strings.Repeat("_", 20) + "8")
 	if err == nil && kept(foreign) {
 		t.Error("a place that this ledger has not reached counts as kept")
+	}
+}
+
+// A reader that is far behind when a day is dropped is told that it has missed something, once, and goes on.
+func TestAReaderThatIsOvertakenByRetentionIsTold(t *testing.T) {
+	t.Parallel()
+	pool, clk := pgtest.DB(t), clock.NewFake(noon())
+	s := service(pool, clk)
+	if err := s.EnsurePartitions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	add(t, pool, event.Event{Type: "x.y", Subject: "a"}, event.Event{Type: "x.y", Subject: "b"})
+	add(t, pool, event.Event{Type: "x.y", Subject: "c", At: noon().Add(24 * time.Hour)})
+	page, err := s.List(t.Context(), mail.System("test"), event.Query{})
+	if err != nil || len(page.Items) != 3 {
+		t.Fatal(len(page.Items), err)
+	}
+	everything, behind, whole := follow(t, s, event.Cursor{}), follow(t, s, page.Items[0].Cursor), follow(t, s, page.Items[1].Cursor)
+	if n, err := s.DropBefore(t.Context(), noon().Add(12*time.Hour)); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	items, more, err := behind.Next(t.Context(), mail.System("test"), event.Query{})
+	if !errors.Is(err, event.ErrDropped) || len(items) > 0 || !more || behind.After().Compare(page.Items[2].Cursor) <= 0 {
+		t.Fatalf("%d events, %v: nothing tells that b is missing", len(items), err)
+	}
+	if got := drain(t, behind, mail.System("test"), event.Query{}); len(got) != 0 {
+		t.Errorf("%d events after that, which the lists hold", len(got))
+	}
+	for name, f := range map[string]*event.Feed{"from the beginning": everything, "behind all that was dropped": whole} {
+		if got := drain(t, f, mail.System("test"), event.Query{}); len(got) != 1 || got[0].Subject != "c" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// Replays take few connections: others, and those who have caught up, are not held up by them.
+func TestReadersThatAreBehindWaitForTheirTurnAndOthersDoNot(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.DB(t)
+	s := service(pool, clock.System())
+	add(t, pool, event.Event{Type: "x.y", Subject: "old"})
+	behind := follow(t, s, event.Cursor{})
+	end, err := s.End(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := follow(t, s, end)
+	release := s.HoldBehind()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, _, err := behind.Next(ctx, mail.System("test"), event.Query{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one more than may read at a time: %v", err)
+	}
+	if _, more, err := near.Next(t.Context(), mail.System("test"), event.Query{}); more || err != nil {
+		t.Errorf("who has caught up waits: %v", err)
+	}
+	release()
+	if got := drain(t, behind, mail.System("test"), event.Query{}); len(got) != 1 {
+		t.Errorf("%d events after the wait", len(got))
 	}
 }

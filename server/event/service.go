@@ -26,11 +26,13 @@ type Service struct {
 	bus  *bus.Bus
 	log  *slog.Logger
 	tail *tail
+	// behind holds one value for each reader that asks the database for what is no longer in the tail.
+	behind chan struct{}
 }
 
 // New returns the reader of the ledger. The bus wakes followers.
 func New(pool *pg.Pool, clk clock.Clock, b *bus.Bus, log *slog.Logger) *Service {
-	return &Service{pool: pool, clk: clk, bus: b, log: log, tail: &tail{}}
+	return &Service{pool: pool, clk: clk, bus: b, log: log, tail: &tail{}, behind: make(chan struct{}, readersBehind)}
 }
 
 // Query says which events are wanted. Zero fields do not restrict.

@@ -150,11 +150,11 @@ func (s *Service) keepSampling(ctx context.Context) {
 	next := s.clk.Now()
 	for ctx.Err() == nil {
 		var err error
-		if now := s.clk.Now(); now.Before(next) {
-			err = s.addRejected(ctx)
-		} else {
+		if now := s.clk.Now(); due(now, next) {
 			next = now.Truncate(sampleEvery).Add(sampleEvery)
 			err = s.Sample(ctx)
+		} else {
+			err = s.addRejected(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.LogAttrs(ctx, slog.LevelWarn, "the node was not measured", slog.Any("error", err))
@@ -169,6 +169,9 @@ func (s *Service) keepSampling(ctx context.Context) {
 		s.Log.LogAttrs(ctx, slog.LevelWarn, "the last refusals are missing in the statistics", slog.Any("error", err))
 	}
 }
+
+// due reports whether the node is to be measured. After a clock was set back nobody waits until it has come to the old time again.
+func due(now, next time.Time) bool { return !now.Before(next) || next.Sub(now) > sampleEvery }
 
 // Sample measures the node once.
 func (s *Service) Sample(ctx context.Context) error {

@@ -292,3 +292,16 @@ FROM unnest(ARRAY['queue_depth', 'connections_http']) metric, (VALUES (48), (50)
 		t.Errorf("%d sums and %d samples are left", left, gauges)
 	}
 }
+
+// A clock that is set back by hours must not leave a hole of hours in the gauges.
+func TestANodeIsMeasuredEveryMinuteWhateverItsClockDoes(t *testing.T) {
+	t.Parallel()
+	next := noon().Add(time.Minute)
+	for now, want := range map[time.Time]bool{
+		noon(): false, noon().Add(59 * time.Second): false, next: true, next.Add(24 * time.Hour): true, noon().Add(-24 * time.Hour): true,
+	} {
+		if stats.Due(now, next) != want {
+			t.Errorf("at %v: %t", now, !want)
+		}
+	}
+}

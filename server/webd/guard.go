@@ -118,6 +118,35 @@ func (g *guard) leave(source netip.Prefix) {
 type guardedConn struct {
 	net.Conn
 	release func()
+
+	mu sync.Mutex
+	// until is the deadline of whoever answers, zero for none.
+	until time.Time
+}
+
+// SetWriteDeadline implements net.Conn. Write keeps it when it comes before
+// its own.
+func (c *guardedConn) SetWriteDeadline(at time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.until = at
+	return c.Conn.SetWriteDeadline(at)
+}
+
+// SetDeadline implements net.Conn.
+func (c *guardedConn) SetDeadline(at time.Time) error {
+	return errors.Join(c.SetReadDeadline(at), c.SetWriteDeadline(at))
+}
+
+// limit gives the next chunk its deadline.
+func (c *guardedConn) limit() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := now().Add(writeStall)
+	if !c.until.IsZero() && c.until.Before(at) {
+		at = c.until
+	}
+	return c.Conn.SetWriteDeadline(at)
 }
 
 // Write sends in chunks, each with its own deadline, so that a slow reader is
@@ -126,7 +155,7 @@ func (c *guardedConn) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		chunk := p[written:min(len(p), written+writeChunk)]
-		if err := c.SetWriteDeadline(now().Add(writeStall)); err != nil {
+		if err := c.limit(); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(chunk)

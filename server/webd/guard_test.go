@@ -206,3 +206,38 @@ func TestALargeWriteArrivesWhole(t *testing.T) {
 	}
 	<-released
 }
+
+// An answer that must end soon, such as an event stream when the server stops,
+// is not given the patience of others.
+func TestAnAnswerMayHaveLessTimeThanTheListenerGives(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe() // nobody reads
+	defer far.Close()
+	c := &guardedConn{Conn: near, release: func() {}}
+	defer c.Close()
+	for _, set := range []func(time.Time) error{c.SetWriteDeadline, c.SetDeadline} {
+		if err := set(now().Add(50 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Write([]byte("data"))
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the listener's own limit has replaced a nearer one")
+		}
+	}
+	if err := c.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.ReadFull(far, make([]byte, 4)) }()
+	if _, err := c.Write([]byte("data")); err != nil {
+		t.Errorf("a deadline that was taken away still holds: %v", err)
+	}
+}
