@@ -43,9 +43,9 @@ func Profiles() http.Handler {
 	})
 	mux.HandleFunc("POST /debug/pprof/profile", func(w http.ResponseWriter, r *http.Request) {
 		profileCPU(w, func() {
-			stop := time.AfterFunc(profileMost, func() { _ = r.Body.Close() })
-			defer stop.Stop()
-			_, _ = io.Copy(io.Discard, r.Body) // however it ends, it has ended
+			// The kernel keeps the deadlines of sockets. (Closing the body would wait for the read that it is to end.)
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(profileMost)) //nolint:forbidigo // see above
+			_, _ = io.Copy(io.Discard, r.Body)                                             // however it ends, it has ended
 		})
 	})
 	mux.HandleFunc("GET /debug/pprof/memory", memory)

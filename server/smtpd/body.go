@@ -265,7 +265,8 @@ func (c *cleaner) clean(piece []byte) bool {
 		return false
 	}
 	column := c.column
-	for rest, line := piece, []byte(nil); len(rest) > 0; {
+	for rest := piece; len(rest) > 0; {
+		var line []byte
 		end := bytes.IndexByte(rest, '\n')
 		switch {
 		case end < 0:

@@ -11,6 +11,7 @@ import (
 func FuzzCleaner(f *testing.F) {
 	f.Add([]byte("one\r\ntwo\r\n"), uint8(5), true)
 	f.Add([]byte("bare\nlf\r\rcr\r"), uint8(3), false)
+	f.Add([]byte("a\rbcd"), uint8(1), false)
 	f.Add([]byte("nul\x00"), uint8(1), true)
 	f.Add(bytes.Repeat([]byte("long"), 30), uint8(100), false)
 	f.Fuzz(func(t *testing.T, text []byte, cut uint8, strict bool) {

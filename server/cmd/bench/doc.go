@@ -19,6 +19,12 @@
 // dead. The others may hardly notice; the mail of the dead one must stay in the queue, with its state in the list of destinations,
 // and arrive once that lives again.
 //
+// With -profile the run keeps, below .run/pprof/<time>, a CPU profile of our server for each measure and what it had allocated and
+// held before and after it, and prints the CPU time and the allocations for each letter, push or message; for example
+//
+//	go tool pprof -top .run/pprof/<time>/submission.cpu.pprof
+//	go tool pprof -sample_index=alloc_space -base .run/pprof/<time>/submission.allocs-before.pprof .run/pprof/<time>/submission.allocs.pprof
+//
 // The load generator speaks SMTP and IMAP by itself, with as little work per letter as possible, because it shares the processor
 // with the servers. It knows the protocols and the API, through sdk/go, and imports nothing of the server but the reader of the
 // environment.

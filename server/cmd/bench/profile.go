@@ -106,8 +106,8 @@ func (s *span) finish() (spent, error) {
 // abandon ends the profile of a stretch that was not finished, or there could be no other one.
 func (b *bout) abandon() {
 	if b.running != nil {
-		b.running.end.Close()
-		<-b.running.profiled
+		_ = b.running.end.Close()
+		<-b.running.profiled //nolint:errcheck // the stretch has failed already
 	}
 }
 

@@ -73,7 +73,7 @@ func (in *input) buffered() int {
 // rest waits until something is there to be read, without a buffer.
 func (in *input) rest() error {
 	if in.buffered() > 0 || in.err != nil {
-		return nil
+		return nil //nolint:nilerr // whoever reads next gets it
 	}
 	in.release()
 	for range emptyReads {
