@@ -2,6 +2,7 @@ package inbound_test
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func BenchmarkDeliver(b *testing.B) {
 				if err := w.rcpt("ann@d.test"); err != nil {
 					b.Fatal(err)
 				}
-				if _, err := w.in.Deliver(b.Context(), w.peer(), env, strings.NewReader(text)); err != nil {
+				if _, err := w.in.Deliver(b.Context(), w.peer(), env, struct{ io.Reader }{strings.NewReader(text)}); err != nil {
 					b.Fatal(err)
 				}
 				w.clk.Advance(time.Millisecond)
