@@ -6,6 +6,7 @@ import { counted } from "../format.js";
 import { domains, users } from "../queries.js";
 import { api, useSession } from "../session.js";
 import { Copy } from "../ui/copy.js";
+import { DeleteSection } from "../ui/delete.js";
 import { Confirm } from "../ui/dialog.js";
 import { Loading } from "../ui/listing.js";
 import { ProblemNote } from "../ui/problem.js";
@@ -250,7 +251,6 @@ function RelayFacts({ relay }: { relay: DomainRelay }) {
 }
 
 function Delete({ domain }: { domain: Domain }) {
-  const [asked, setAsked] = useState(false);
   const cache = useQueryClient();
   const navigate = useNavigate();
   const toast = useToast();
@@ -273,39 +273,9 @@ function Delete({ domain }: { domain: Domain }) {
       : undefined
     : "Only the owner deletes domains.";
   return (
-    <section aria-label="Delete">
-      <h2>Delete</h2>
-      <p className="actions">
-        <button
-          type="button"
-          className="danger"
-          disabled={whyNot !== undefined}
-          title={whyNot}
-          onClick={() => setAsked(true)}
-        >
-          delete the domain
-        </button>
-        {whyNot !== undefined && <span className="quiet">{whyNot}</span>}
-      </p>
-      {asked && (
-        <Confirm
-          title={`Delete ${domain.name}?`}
-          action="delete the domain"
-          typed={domain.name}
-          busy={remove.isPending}
-          error={remove.error}
-          onConfirm={() => remove.mutate()}
-          onClose={() => {
-            setAsked(false);
-            remove.reset();
-          }}
-        >
-          <p>
-            Mail for it is refused from then on. Its DKIM keys and its smart host are gone for ever; a domain of the
-            same name that is added later gets others.
-          </p>
-        </Confirm>
-      )}
-    </section>
+    <DeleteSection what="domain" name={domain.name} whyNot={whyNot} remove={remove}>
+      Mail for it is refused from then on. Its DKIM keys and its smart host are gone for ever; a domain of the same name
+      that is added later gets others.
+    </DeleteSection>
   );
 }

@@ -1,14 +1,13 @@
 import type { Mailbox, User } from "@mailserver-dev/sdk";
 import { useInfiniteQuery, useMutation, useQueryClient, useSuspenseQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useState } from "react";
 import { bytes, counted, number, shortened } from "../format.js";
 import { domains, users } from "../queries.js";
 import { whyNot } from "../rights.js";
 import { api, session, useSession } from "../session.js";
 import { usage } from "../size.js";
 import { Copy } from "../ui/copy.js";
-import { Confirm } from "../ui/dialog.js";
+import { DeleteSection } from "../ui/delete.js";
 import { type Column, Listing, Table } from "../ui/listing.js";
 import { Status } from "../ui/status.js";
 import { Time } from "../ui/time.js";
@@ -181,7 +180,6 @@ function Clients({ user }: { user: User }) {
 }
 
 function Delete({ user }: { user: User }) {
-  const [asked, setAsked] = useState(false);
   const cache = useQueryClient();
   const navigate = route.useNavigate();
   const toast = useToast();
@@ -201,40 +199,10 @@ function Delete({ user }: { user: User }) {
     },
   });
   return (
-    <section aria-label="Delete">
-      <h2>Delete</h2>
-      <p className="actions">
-        <button
-          type="button"
-          className="danger"
-          disabled={reason !== undefined}
-          title={reason}
-          onClick={() => setAsked(true)}
-        >
-          delete the user
-        </button>
-        {reason !== undefined && <span className="quiet">{reason}</span>}
-      </p>
-      {asked && (
-        <Confirm
-          title={`Delete ${user.email}?`}
-          action="delete the user"
-          typed={user.email}
-          busy={remove.isPending}
-          error={remove.error}
-          onConfirm={() => remove.mutate()}
-          onClose={() => {
-            setAsked(false);
-            remove.reset();
-          }}
-        >
-          <p>
-            All mail of the user, {counted(user.messages, "message")}, is deleted for ever, and mail to the address is
-            refused. To keep the mail, disable the user instead.
-            {user.id === me?.id && " This is your own account: you are signed out."}
-          </p>
-        </Confirm>
-      )}
-    </section>
+    <DeleteSection what="user" name={user.email} whyNot={reason} remove={remove}>
+      All mail of the user, {counted(user.messages, "message")}, is deleted for ever, and mail to the address is
+      refused. To keep the mail, disable the user instead.
+      {user.id === me?.id && " This is your own account: you are signed out."}
+    </DeleteSection>
   );
 }
