@@ -44,15 +44,15 @@ FROM r` + withWorker + `
     LEFT JOIN destination d ON d.name = r.destination AND ` + paused + `
 GROUP BY r.domain_id`
 
-// CountQueue counts all that waits. Its cost grows with what waits, not with what was sent: 100,000 recipients take some 40 ms. The
-// caller decides who may see it.
+// CountQueue counts all that waits. Its cost grows with what waits, not with what was sent: 100,000 recipients took 240 ms on two busy
+// cores. The caller decides who may see it.
 func (s *Service) CountQueue(ctx context.Context) (c QueueCounts, err error) {
 	err = s.pool.QueryRow(ctx, sqlCountQueue, s.clock.Now()).Scan(&c.Queued, &c.Sending, &c.Deferred, &c.Held, &c.Paused)
 	return c, pg.Fault(err)
 }
 
-// CountQueueByDomain counts what waits of each sender domain's mail; domains without any are absent. It costs some five times as
-// much as CountQueue. The caller decides who may see it.
+// CountQueueByDomain counts what waits of each sender domain's mail; domains without any are absent. It costs several
+// times as much as CountQueue. The caller decides who may see it.
 func (s *Service) CountQueueByDomain(ctx context.Context) (map[mail.DomainID]DomainQueue, error) {
 	rows, err := s.pool.Query(ctx, sqlCountQueueByDomain, s.clock.Now())
 	if err != nil {
